@@ -1,0 +1,31 @@
+package config
+
+// groupKeys: classic groups and committed offsets.
+var groupKeys = []Key{
+	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", Status: Accepted,
+		Doc: ""},
+	{Name: "group.max.session.timeout.ms", Type: Int, Default: "1800000", Status: Accepted,
+		Doc: ""},
+	{Name: "group.max.size", Type: Int, Default: "2147483647", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "group.min.session.timeout.ms", Type: Int, Default: "6000", Status: Accepted,
+		Doc: ""},
+	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.commit.timeout.ms", Type: Int, Default: "5000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.load.buffer.size", Type: Int, Default: "5242880", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.retention.minutes", Type: Int, Default: "10080", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.topic.compression.codec", Type: Int, Default: "0", Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.topic.num.partitions", Type: Int, Default: "50", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.topic.replication.factor", Type: Short, Default: "3", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "offsets.topic.segment.bytes", Type: Int, Default: "104857600", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+}

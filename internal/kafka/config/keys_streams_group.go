@@ -1,0 +1,31 @@
+package config
+
+// streamsGroupKeys: streams groups (KIP-1071).
+var streamsGroupKeys = []Key{
+	{Name: "group.streams.assignment.interval.ms", Type: Int, Default: "1000", Mode: ClusterWide, Valid: atLeast(0), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.initial.rebalance.delay.ms", Type: Int, Default: "3000", Valid: atLeast(0), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.max.assignment.interval.ms", Type: Int, Default: "15000", Valid: atLeast(0), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.max.heartbeat.interval.ms", Type: Int, Default: "15000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.max.session.timeout.ms", Type: Int, Default: "60000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.max.size", Type: Int, Default: "2147483647", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.max.standby.replicas", Type: Int, Default: "2", Valid: atLeast(0), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.min.assignment.interval.ms", Type: Int, Default: "0", Valid: atLeast(0), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.min.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.min.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.num.standby.replicas", Type: Int, Default: "0", Valid: atLeast(0), Status: Accepted,
+		Doc: ""},
+	{Name: "group.streams.session.timeout.ms", Type: Int, Default: "45000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+}

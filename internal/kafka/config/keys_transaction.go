@@ -1,0 +1,33 @@
+package config
+
+// transactionKeys: transactions and producer ids.
+var transactionKeys = []Key{
+	{Name: "add.partitions.to.txn.retry.backoff.max.ms", Type: Int, Default: "100", Valid: atLeast(0), Status: Accepted,
+		Doc: ""},
+	{Name: "add.partitions.to.txn.retry.backoff.ms", Type: Int, Default: "20", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", Mode: ClusterWide, Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.abort.timed.out.transaction.cleanup.interval.ms", Type: Int, Default: "10000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.partition.verification.enable", Type: Boolean, Default: "true", Mode: ClusterWide, Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.remove.expired.transaction.cleanup.interval.ms", Type: Int, Default: "3600000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.state.log.load.buffer.size", Type: Int, Default: "5242880", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.state.log.min.isr", Type: Int, Default: "2", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.state.log.num.partitions", Type: Int, Default: "50", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.state.log.replication.factor", Type: Short, Default: "3", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.state.log.segment.bytes", Type: Int, Default: "104857600", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+	{Name: "transaction.two.phase.commit.enable", Type: Boolean, Default: "false", Status: Accepted,
+		Doc: ""},
+	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Valid: atLeast(1), Status: Accepted,
+		Doc: ""},
+}
