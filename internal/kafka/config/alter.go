@@ -1,0 +1,66 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// CheckDynamic validates a dynamic change of a broker setting: for one named
+// broker, or (perBroker false) as the cluster's default.
+func CheckDynamic(name, value string, perBroker bool) error {
+	k, ok := Lookup(BrokerScope, name)
+	switch {
+	case !ok && isPrefixed(name) && perBroker:
+		return nil
+	case !ok:
+		return unknown(BrokerScope, name)
+	case k.Mode == ReadOnly:
+		return &InvalidError{Key: name, Value: value, Problem: "Cannot update these configs dynamically: Set(" + name + ")",
+			Help: "set it in server.properties and restart the node"}
+	case k.Mode == PerBroker && !perBroker:
+		return &InvalidError{Key: name, Value: value,
+			Problem: "Cannot update these configs at default cluster level, broker id must be specified: Set(" + name + ")",
+			Help:    "name the broker"}
+	}
+	return k.Check(value)
+}
+
+// AppendList returns a LIST value with the items of add that it lacks at its
+// end: the APPEND operation of IncrementalAlterConfigs.
+func (k *Key) AppendList(current, add string) (string, error) {
+	if k.Type != List {
+		return "", k.notList("APPEND")
+	}
+	items := splitList(current)
+	for _, item := range splitList(add) {
+		if !slices.Contains(items, item) {
+			items = append(items, item)
+		}
+	}
+	return strings.Join(items, ","), nil
+}
+
+// SubtractList returns a LIST value without the items of remove: the SUBTRACT
+// operation of IncrementalAlterConfigs.
+func (k *Key) SubtractList(current, remove string) (string, error) {
+	if k.Type != List {
+		return "", k.notList("SUBTRACT")
+	}
+	gone := splitList(remove)
+	items := slices.DeleteFunc(splitList(current), func(item string) bool { return slices.Contains(gone, item) })
+	return strings.Join(items, ","), nil
+}
+
+func (k *Key) notList(op string) error {
+	return &InvalidError{Key: k.Name, Problem: fmt.Sprintf("Can't %s to key %s because its type is not LIST.", op, k.Name),
+		Help: "use SET with the whole value"}
+}
+
+// SyncsBeforeAck reports whether the records of a topic must be on the device
+// before they are acknowledged, under a mode of naru.durability: always with
+// group or flush.messages=1, and with auto where min.insync.replicas lets a
+// single replica acknowledge.
+func (t *Topic) SyncsBeforeAck(mode string) bool {
+	return t.FlushMessages == 1 || mode == "group" || mode == "auto" && t.MinInsyncReplicas <= 1
+}
