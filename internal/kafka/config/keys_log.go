@@ -41,7 +41,7 @@ var logKeys = []Key{
 		Doc: "For topics without their own min.compaction.lag.ms: milliseconds a record stays safe from compaction after it was written."},
 	{Name: "log.cleaner.threads", Type: Int, Default: "1", Mode: ClusterWide, Valid: atLeast(0), Status: Accepted,
 		Why: "one cleaner works at a time",
-		Doc: "Threads that clean."},
+		Doc: "Threads that clean logs at once."},
 	{Name: "log.cleanup.policy", Type: List, Default: "delete", Mode: ClusterWide, Valid: listOf("compact", "delete"),
 		Doc: "For topics without their own cleanup.policy: what happens to old segments: delete removes them by age or size, compact keeps the last record of each key, both do both; an empty list keeps everything."},
 	{Name: "log.dir", Type: List, Default: "/tmp/kafka-logs",
