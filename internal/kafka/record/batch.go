@@ -23,8 +23,8 @@ const (
 	NoTimestamp = -1
 	// NoProducerID, NoProducerEpoch and NoSequence mark a batch without producer.
 	NoProducerID    = -1
-	NoProducerEpoch = -1
-	NoSequence      = -1
+	NoProducerEpoch = -1 // see NoProducerID
+	NoSequence      = -1 // see NoProducerID
 	// NoLeaderEpoch marks a batch whose leader epoch is not known.
 	NoLeaderEpoch = -1
 )
