@@ -38,6 +38,8 @@ func (r Range) Intersect(s Range) Range {
 
 // File is the content of one definition file.
 type File struct {
+	// Name of the file.
+	Name string
 	// Package is the Go package of the generated code.
 	Package string
 	// API is set if the file defines the request and response of an API.
@@ -83,7 +85,11 @@ type Struct struct {
 
 // Field is one field of a message or struct.
 type Field struct {
+	// Name is the Go name.
 	Name string
+	// SchemaName is the name in Kafka's schema, with its first letter in upper
+	// case. It differs from Name only where that is also the name of a method.
+	SchemaName string
 	// Type is bool, int8, int16, int32, int64, uint16, uint32, float64, string,
 	// uuid, bytes, records, or the name of a struct.
 	Type  string

@@ -2,6 +2,7 @@ package definition
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,9 +13,31 @@ var primitives = []string{
 	"string", "uuid", "bytes", "records",
 }
 
+// Load reads all definition files of a directory, in the order of their names.
+func Load(dir fs.FS) ([]*File, error) {
+	names, err := fs.Glob(dir, "*.txt")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var files []*File
+	for _, name := range names {
+		text, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return nil, fmt.Errorf("reading definitions: %w", err)
+		}
+		file, err := Parse(name, string(text))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
 // Parse reads one definition file. The name is for errors.
 func Parse(name, text string) (*File, error) {
-	p := parser{file: &File{Package: "protocol"}}
+	p := parser{file: &File{Name: name, Package: "protocol"}}
 	for i, line := range strings.Split(text, "\n") {
 		if err := p.line(line); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, i+1, err)
@@ -144,9 +167,9 @@ func (p *parser) member(words []string, depth int) error {
 
 func parseField(words []string, parent Range) (f *Field, err error) {
 	if len(words) < 2 {
-		return nil, fmt.Errorf("want: <name> <type>[?[versions]] [versions] [tag n] [default x] [ignorable]")
+		return nil, fmt.Errorf("want: <name> <type>[?[versions]] [versions] [tag n] [default x] [ignorable] [as name]")
 	}
-	f = &Field{Name: words[0], Versions: parent, Nullable: None, Tag: -1}
+	f = &Field{Name: words[0], SchemaName: words[0], Versions: parent, Nullable: None, Tag: -1}
 	typ, nullable, isNullable := strings.Cut(words[1], "?")
 	f.Type, f.Array = strings.CutPrefix(typ, "[]")
 	words = words[2:]
@@ -176,8 +199,10 @@ func parseField(words []string, parent Range) (f *Field, err error) {
 			f.Tag, err = strconv.Atoi(words[1])
 		case words[0] == "default" && len(words) > 1:
 			f.Default = words[1]
+		case words[0] == "as" && len(words) > 1:
+			f.Name = words[1]
 		default:
-			err = fmt.Errorf("%q is not tag n, default x or ignorable", words[0])
+			err = fmt.Errorf("%q is not tag n, default x, ignorable or as name", words[0])
 		}
 		if err != nil {
 			return nil, err
