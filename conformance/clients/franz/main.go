@@ -183,10 +183,31 @@ func (s suite) acks(name string, acks kgo.Acks) func(context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := s.leaders(ctx, topic); err != nil { // acks=0 loses what comes before there is one
+			return err
+		}
 		if err := s.produce(ctx, topic, 0, records, partitions, kgo.RequiredAcks(acks), kgo.DisableIdempotentWrite()); err != nil {
 			return err
 		}
 		return s.readAll(ctx, topic, records, partitions)
+	}
+}
+
+// leaders waits until every partition answers for its end offset.
+func (s suite) leaders(ctx context.Context, topic string) error {
+	adm := kadm.NewClient(s.client())
+	defer adm.Close()
+	for {
+		ends, err := adm.ListEndOffsets(ctx, topic)
+		if err != nil {
+			return err
+		}
+		if ends.Error() == nil && len(ends[topic]) == partitions {
+			return nil
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("waiting for leaders: %w", ends.Error())
+		}
 	}
 }
 
