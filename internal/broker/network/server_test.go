@@ -3,6 +3,7 @@ package network
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -27,12 +28,14 @@ func echo(r *Request) { r.Respond(append(r.Buffer(), r.Frame()...)) }
 // must leave no goroutine behind.
 func start(t testing.TB, limits Limits, h handlerFunc) *Server {
 	t.Helper()
+	return startWith(t, Config{Limits: limits, Listeners: []ListenerConfig{{Name: "PLAINTEXT", Address: "127.0.0.1:0"}}}, h)
+}
+
+func startWith(t testing.TB, cfg Config, h handlerFunc) *Server {
+	t.Helper()
 	before := runtime.NumGoroutine()
-	s, err := Listen(Config{
-		Listeners:     []ListenerConfig{{Name: "PLAINTEXT", Address: "127.0.0.1:0"}},
-		Limits:        limits,
-		PoisonBuffers: true,
-	})
+	cfg.PoisonBuffers = true
+	s, err := Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +86,12 @@ func dial(t testing.TB, s *Server) *client {
 	}
 	t.Cleanup(func() { nc.Close() })
 	return &client{t, nc, bufio.NewReaderSize(nc, 64<<10)}
+}
+
+// secure makes the client speak TLS.
+func (c *client) secure() {
+	c.nc = tls.Client(c.nc, &tls.Config{InsecureSkipVerify: true})
+	c.br = bufio.NewReader(c.nc)
 }
 
 func frame(payload []byte) []byte {
