@@ -46,7 +46,7 @@ func join(w *protocol.FetchResponseWriter, m *protocol.FetchResponse) []byte {
 }
 
 func TestFetchResponseWriterWritesWhatAppendWrites(t *testing.T) {
-	n, seed := rounds(t)
+	n, seed := fill.Rounds(t)
 	definition := loadDefinitions(t)["FetchResponse"]
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var w protocol.FetchResponseWriter

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
-	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -31,26 +30,6 @@ type kmsgMessage interface {
 	MaxVersion() int16
 	ReadFrom([]byte) error
 	AppendTo([]byte) []byte
-}
-
-// rounds returns how many random messages to try for each version, and the seed,
-// from NARU_ROUNDS and NARU_SEED.
-func rounds(t testing.TB) (int, uint64) {
-	n, seed := 12, uint64(1)
-	for name, set := range map[string]func(v uint64){
-		"NARU_ROUNDS": func(v uint64) { n = int(v) },
-		"NARU_SEED":   func(v uint64) { seed = v },
-	} {
-		if s := os.Getenv(name); s != "" {
-			v, err := strconv.ParseUint(s, 10, 63)
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			set(v)
-		}
-	}
-	t.Logf("%d rounds, seed %d; set NARU_ROUNDS and NARU_SEED for others", n, seed)
-	return n, seed
 }
 
 func loadDefinitions(t testing.TB) map[string]*definition.Message {
@@ -88,7 +67,7 @@ func kmsgFor(api *protocol.API, m protocol.Message) kmsgMessage {
 }
 
 func TestMessagesAreThoseOfKmsgByteForByte(t *testing.T) {
-	n, seed := rounds(t)
+	n, seed := fill.Rounds(t)
 	definitions := loadDefinitions(t)
 	compared, skipped := 0, map[string]bool{}
 	eachVersion(func(api *protocol.API, m protocol.Message, version int16) {
@@ -108,7 +87,7 @@ func TestMessagesAreThoseOfKmsgByteForByte(t *testing.T) {
 				t.Errorf("%s version %d, ours to kmsg: %v", name, version, err)
 				break
 			}
-			randomKmsg(rng, reflect.ValueOf(oracle).Elem(), 0)
+			fill.Any(rng, oracle, "Version", "UnknownTags")
 			if err := kmsgThroughOurs(m, oracle, version, early); err != nil {
 				t.Errorf("%s version %d, kmsg to ours: %v", name, version, err)
 				break
@@ -162,40 +141,4 @@ func decodesTo(m protocol.Message, b []byte, version int16) error {
 		return fmt.Errorf("%+v\nread  %x\nwrote %x", m, b, again)
 	}
 	return nil
-}
-
-// randomKmsg gives a struct of kmsg random values. It knows no versions: kmsg
-// writes what the version has.
-func randomKmsg(rng *rand.Rand, v reflect.Value, depth int) {
-	switch v.Kind() {
-	case reflect.Bool:
-		v.SetBool(rng.IntN(2) == 1)
-	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		v.SetInt(int64(rng.Uint64() >> rng.IntN(64)))
-	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.SetUint(rng.Uint64() >> rng.IntN(64))
-	case reflect.Float64:
-		v.SetFloat(rng.NormFloat64())
-	case reflect.String:
-		v.SetString(strconv.FormatUint(rng.Uint64()>>rng.IntN(64), 36))
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		randomKmsg(rng, v.Elem(), depth)
-	case reflect.Array:
-		for i := range v.Len() {
-			randomKmsg(rng, v.Index(i), depth)
-		}
-	case reflect.Slice:
-		n := rng.IntN(max(4-depth, 2))
-		v.Set(reflect.MakeSlice(v.Type(), n, n))
-		for i := range n {
-			randomKmsg(rng, v.Index(i), depth+1)
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() && f.Name != "Version" && f.Name != "UnknownTags" {
-				randomKmsg(rng, v.Field(i), depth+1)
-			}
-		}
-	}
 }
