@@ -1,0 +1,205 @@
+package group
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/naru-stream/naru/internal/assert"
+	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
+	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
+)
+
+// timerExpiry is the timer of a partition that looks for offsets to forget. The
+// kinds below belong to package classic.
+const timerExpiry uint8 = 32
+
+// The first int16 of a key says what the record is.
+const (
+	recordLegacyOffset = 0
+	recordOffset       = 1
+	recordGroup        = 2
+)
+
+// memberGroup is a group of any kind. The kinds share their ids: a request of one kind
+// for a group of another is refused.
+type memberGroup interface {
+	State() classic.State
+	ProtocolType() string
+	ValidateCommit(memberID string, instanceID *string, generation int32, transactional bool) protocol.ErrorCode
+	ValidateOffsetDelete() protocol.ErrorCode
+	ValidateDelete() protocol.ErrorCode
+	Subscribed(topic string) bool
+	RetentionStartMs(commitMs int64) (ms int64, ok bool)
+	Committed(env classic.Env, memberID string)
+	Loaded(env classic.Env)
+	Expire(env classic.Env, key runtime.TimerKey)
+	Disposable() bool
+	Delete(env classic.Env)
+	Unload() []runtime.Call
+}
+
+// core is the groups and offsets of one partition of __consumer_offsets.
+type core struct {
+	settings *Settings
+	groups   map[string]memberGroup
+	offsets  offsets.Store
+	expiring bool // timerExpiry is set
+
+	key, value []byte // scratch for records
+}
+
+func newCore(settings *Settings) *core {
+	return &core{settings: settings, groups: make(map[string]memberGroup)}
+}
+
+func (c *core) env(nowMs int64, out *runtime.Effects) classic.Env {
+	return classic.Env{NowMs: nowMs, Out: out, Config: &c.settings.classic}
+}
+
+// Handle implements runtime.Core.
+func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
+	env := c.env(nowMs, out)
+	switch call := call.(type) {
+	case *commitCall:
+		c.commit(env, call)
+	case *classic.HeartbeatCall:
+		c.heartbeat(env, call)
+	case *fetchCall:
+		c.fetch(env, call)
+	case *joinCall:
+		c.join(env, call)
+	case *classic.SyncCall:
+		c.sync(env, call)
+	case *classic.LeaveCall:
+		c.leave(env, call)
+	case *listCall:
+		c.list(env, call)
+	case *describeCall:
+		c.describe(env, call)
+	case *deleteCall:
+		c.deleteGroups(env, call)
+	case *offsetDeleteCall:
+		c.deleteOffsets(env, call)
+	case *topicDeleted:
+		c.forgetTopic(env, call)
+	default:
+		assert.That(false, "the group coordinator has no handler for %T", call)
+	}
+	c.watchExpiry(env)
+}
+
+// Expire implements runtime.Core.
+func (c *core) Expire(key runtime.TimerKey, nowMs int64, out *runtime.Effects) {
+	env := c.env(nowMs, out)
+	if key.Kind == timerExpiry {
+		c.expiring = false
+		c.expireOffsets(env)
+		c.watchExpiry(env)
+		return
+	}
+	if g := c.groups[key.Name]; g != nil {
+		g.Expire(env, key)
+	}
+}
+
+// watchExpiry has a timer set while there is anything that can expire.
+func (c *core) watchExpiry(env classic.Env) {
+	if !c.expiring && len(c.groups) > 0 {
+		c.expiring = true
+		env.Out.Schedule(runtime.TimerKey{Kind: timerExpiry}, env.NowMs+c.settings.RetentionCheckIntervalMs)
+	}
+}
+
+// Apply implements runtime.Core.
+func (c *core) Apply(key, value []byte, _ runtime.Origin) error {
+	r := wire.NewReader(key)
+	kind := r.Int16()
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("decoding the type of a key of %d bytes: %w", len(key), err)
+	}
+	switch kind {
+	case recordOffset, recordLegacyOffset:
+		return c.applyOffset(key[2:], value)
+	case recordGroup:
+		return c.applyGroup(key[2:], value)
+	default:
+		// A record of a kind of group that came later than this code. Kafka skips
+		// them too, so that a downgrade stays possible.
+		return nil
+	}
+}
+
+func (c *core) applyOffset(key, value []byte) error {
+	group, topic, partition, err := offsets.DecodeKey(key)
+	if err != nil {
+		return err
+	}
+	if value == nil {
+		c.offsets.Remove(group, topic, partition)
+		return nil
+	}
+	committed, err := offsets.DecodeValue(value)
+	if err != nil {
+		return err
+	}
+	c.offsets.Put(group, topic, partition, committed)
+	c.ensureGroup(group)
+	return nil
+}
+
+func (c *core) applyGroup(key, value []byte) error {
+	id, err := classic.DecodeKey(key)
+	if err != nil {
+		return err
+	}
+	if value == nil {
+		delete(c.groups, id)
+		return nil
+	}
+	g, err := classic.FromRecord(id, value)
+	if err != nil {
+		return err
+	}
+	c.groups[strings.Clone(id)] = g
+	return nil
+}
+
+// ApplyMarker implements runtime.Core.
+func (c *core) ApplyMarker(runtime.Origin, bool) error { return nil }
+
+// Loaded implements runtime.Core.
+func (c *core) Loaded(nowMs int64, out *runtime.Effects) {
+	env := c.env(nowMs, out)
+	for _, group := range c.offsets.Groups() {
+		// Compaction may have kept a tombstone of the group behind its offsets.
+		c.ensureGroup(group)
+	}
+	for _, id := range c.ids() {
+		c.groups[id].Loaded(env)
+	}
+	c.watchExpiry(env)
+}
+
+// Unload implements runtime.Core.
+func (c *core) Unload() []runtime.Call {
+	var out []runtime.Call
+	for _, id := range c.ids() {
+		out = append(out, c.groups[id].Unload()...)
+	}
+	return out
+}
+
+func (c *core) ids() []string { return slices.Sorted(maps.Keys(c.groups)) }
+
+// ensureGroup makes the group without members that offsets need.
+func (c *core) ensureGroup(id string) {
+	if c.groups[id] == nil {
+		id = strings.Clone(id)
+		c.groups[id] = classic.NewSimple(id)
+	}
+}

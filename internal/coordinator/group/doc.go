@@ -1,0 +1,23 @@
+// Package group is the group coordinator: the memory of who consumes what and how
+// far, kept in __consumer_offsets.
+//
+// A Coordinator is what the server talks to: one method per API, which takes the
+// request and gives the response to a callback, later and never blocking. It finds the
+// partition of the group (PartitionFor), and a partition's groups and offsets are a
+// core, a pure state machine that the runtime feeds with events one at a time.
+//
+//	server ─▶ Coordinator ─▶ runtime.Submit(partition) ─▶ core ─┬▶ classic.Group  (members)
+//	                                                            └▶ offsets.Store  (offsets)
+//
+// A request about several groups is cut into one call per partition and put together
+// again when the last one is answered.
+//
+// Neighbours: classic is one group of the classic protocol, offsets the committed
+// offsets; consumer, share and streams groups take their places beside classic, behind
+// the interface memberGroup. internal/coordinator/runtime runs the core, writes its
+// records and lets answers wait until they are committed.
+//
+// Invariants: a core touches no clock, lock or randomness; a group id names one group
+// of one kind; every group that has an offset exists; what a core remembers of a
+// Stable or Empty group, and every offset, is what a replay of its records gives.
+package group

@@ -1,0 +1,76 @@
+package group
+
+import (
+	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+)
+
+// joinCall is a JoinGroup request and the id its member gets if it has none.
+type joinCall struct {
+	classic.JoinCall
+	newMemberID string
+}
+
+func (c *core) join(env classic.Env, call *joinCall) {
+	req := call.Request
+	g, exists := c.groups[req.GroupId]
+	if !exists {
+		c.joinNewGroup(env, call)
+		return
+	}
+	group, ok := g.(*classic.Group)
+	if !ok {
+		answerJoin(env, call, "", protocol.InconsistentGroupProtocol)
+		return
+	}
+	group.Join(env, &call.JoinCall, call.newMemberID)
+}
+
+func (c *core) joinNewGroup(env classic.Env, call *joinCall) {
+	req := call.Request
+	switch {
+	case req.MemberId != "":
+		answerJoin(env, call, req.MemberId, protocol.UnknownMemberId)
+	case req.ProtocolType == "" || len(req.Protocols) == 0:
+		answerJoin(env, call, "", protocol.InconsistentGroupProtocol)
+	case len(c.groups) >= MaxGroupsPerPartition:
+		answerJoin(env, call, "", protocol.GroupMaxSizeReached)
+	default:
+		group := classic.New(req.GroupId, env.NowMs)
+		c.groups[group.ID()] = group
+		group.Created(env)
+		group.Join(env, &call.JoinCall, call.newMemberID)
+	}
+}
+
+func answerJoin(env classic.Env, call *joinCall, memberID string, code protocol.ErrorCode) {
+	call.Response.MemberId, call.Response.ErrorCode = memberID, code
+	env.Out.Answer(&call.JoinCall)
+}
+
+func (c *core) sync(env classic.Env, call *classic.SyncCall) {
+	if group, ok := c.groups[call.Request.GroupId].(*classic.Group); ok {
+		group.Sync(env, call)
+		return
+	}
+	call.Response.ErrorCode = protocol.UnknownMemberId
+	env.Out.Answer(call)
+}
+
+func (c *core) heartbeat(env classic.Env, call *classic.HeartbeatCall) {
+	if group, ok := c.groups[call.Request.GroupId].(*classic.Group); ok {
+		group.Heartbeat(env, call)
+		return
+	}
+	call.Response.ErrorCode = protocol.UnknownMemberId
+	env.Out.Answer(call)
+}
+
+func (c *core) leave(env classic.Env, call *classic.LeaveCall) {
+	if group, ok := c.groups[call.Request.GroupId].(*classic.Group); ok {
+		group.Leave(env, call)
+		return
+	}
+	refuseLeave(call.Request, &call.Response, protocol.UnknownMemberId)
+	env.Out.Answer(call)
+}

@@ -1,0 +1,203 @@
+package group
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+)
+
+// world is a coordinator in virtual time over a log in memory. After every step it
+// holds the memory against a replay of the log.
+type world struct {
+	*runtimetest.World
+	t        testing.TB
+	log      *runtimetest.Log
+	c        *Coordinator
+	settings Settings
+	cores    map[int32]*core
+	epoch    int32
+	uuids    int
+	// settled is what every group looked like when it was last Stable or Empty.
+	settled map[string]string
+}
+
+const testPartitions = 3
+
+func newWorld(t testing.TB, change func(*Settings)) *world {
+	w := &world{World: runtimetest.NewWorld(1_000_000), t: t, log: runtimetest.NewLog(), settings: DefaultSettings(), settled: map[string]string{}}
+	if change != nil {
+		change(&w.settings)
+	}
+	w.start()
+	return w
+}
+
+// start makes a coordinator that knows nothing but the log.
+func (w *world) start() {
+	w.cores = map[int32]*core{}
+	w.epoch++
+	w.c = build(Config{
+		Settings: w.settings, Partitions: testPartitions, Log: w.log, Clock: w.World, Go: w.Go,
+		Logger: slog.New(slog.DiscardHandler),
+		NewUUID: func() string {
+			w.uuids++
+			return fmt.Sprint(w.uuids)
+		},
+	}, func(partition int32, settings *Settings) runtime.Core {
+		c := newCore(settings)
+		w.cores[partition] = c
+		return c
+	})
+	for p := range int32(testPartitions) {
+		w.c.OnElected(p, w.epoch)
+	}
+	w.Run()
+}
+
+// crash forgets everything but the log. Nobody is answered.
+func (w *world) crash() {
+	old := w.c
+	w.start()
+	for p := range int32(testPartitions) {
+		old.OnResigned(p, w.epoch)
+	}
+	w.Run()
+}
+
+// check holds memory against a replay of the log, and of the compacted log.
+func (w *world) check() {
+	w.t.Helper()
+	for p := range int32(testPartitions) {
+		live := w.cores[p]
+		groups := map[string]string{}
+		for id, g := range live.groups {
+			if state := g.State(); state == classic.Stable || state == classic.Empty {
+				w.settled[id] = g.(*classic.Group).String()
+			}
+			groups[id] = w.settled[id]
+			if live.offsets.Count(id) == 0 && g.ProtocolType() == "" && groups[id] == classic.NewSimple(id).String() {
+				delete(groups, id) // its offsets are gone, it goes at the next clean-up
+			}
+		}
+		want := dump(live, groups)
+		for name, log := range map[string]*runtimetest.Log{"log": w.log, "compacted log": w.log.Compacted()} {
+			replayed := newCore(&w.settings)
+			for _, e := range log.Entries(p) {
+				if err := replayed.Apply(e.Key, e.Value, runtime.Origin{Offset: e.Offset}); err != nil {
+					w.t.Fatalf("replaying the %s: %v", name, err)
+				}
+			}
+			for _, id := range replayed.offsets.Groups() {
+				replayed.ensureGroup(id)
+			}
+			groups := map[string]string{}
+			for id, g := range replayed.groups {
+				groups[id] = g.(*classic.Group).String()
+				if replayed.offsets.Count(id) == 0 && groups[id] == classic.NewSimple(id).String() {
+					delete(groups, id)
+				}
+			}
+			if got := dump(replayed, groups); got != want {
+				w.t.Fatalf("partition %d: a replay of the %s gives\n%s\nbut memory is\n%s", p, name, got, want)
+			}
+		}
+	}
+}
+
+func dump(c *core, groups map[string]string) string {
+	var b strings.Builder
+	ids := []string{}
+	for id := range groups {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		fmt.Fprintln(&b, groups[id])
+	}
+	for _, id := range c.offsets.Groups() {
+		for _, topic := range c.offsets.Topics(id) {
+			for _, partition := range c.offsets.Partitions(id, topic) {
+				o, _ := c.offsets.Get(id, topic, partition)
+				fmt.Fprintf(&b, "offset %s %s-%d %+v\n", id, topic, partition, o)
+			}
+		}
+	}
+	return b.String()
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func ctx(client string, version int16) runtime.Context {
+	return runtime.Context{Version: version, ClientID: client, ClientHost: "/127.0.0.1"}
+}
+
+// subscription is what a consumer says in JoinGroup.
+func subscription(topics ...string) []byte {
+	b := []byte{0, 1, 0, 0, 0, byte(len(topics))}
+	for _, t := range topics {
+		b = append(b, 0, byte(len(t)))
+		b = append(b, t...)
+	}
+	return append(b, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0)
+}
+
+func TestAConsumerJoinsSyncsCommitsAndFindsItsOffsetAgain(t *testing.T) {
+	w := newWorld(t, nil)
+	join := &protocol.JoinGroupRequest{
+		GroupId: "g", SessionTimeoutMs: 10_000, RebalanceTimeoutMs: 60_000, ProtocolType: "consumer",
+		Protocols: []protocol.JoinGroupRequestProtocol{{Name: "range", Metadata: subscription("t")}},
+	}
+	var joined protocol.JoinGroupResponse
+	w.c.JoinGroup(ctx("c", 9), join, func(r *protocol.JoinGroupResponse) { joined = *r })
+	w.Run()
+	if joined.ErrorCode != protocol.MemberIdRequired || joined.MemberId != "c-1" {
+		t.Fatalf("the first join is answered %+v", joined)
+	}
+	join.MemberId = joined.MemberId
+	w.c.JoinGroup(ctx("c", 9), join, func(r *protocol.JoinGroupResponse) { joined = *r })
+	w.Advance(3000)
+	if joined.ErrorCode != protocol.None || joined.Leader != "c-1" || joined.GenerationId != 1 || *joined.ProtocolName != "range" || len(joined.Members) != 1 {
+		t.Fatalf("the second join is answered %+v", joined)
+	}
+	var synced protocol.SyncGroupResponse
+	w.c.SyncGroup(ctx("c", 5), &protocol.SyncGroupRequest{
+		GroupId: "g", MemberId: "c-1", GenerationId: 1, ProtocolType: ptr("consumer"), ProtocolName: ptr("range"),
+		Assignments: []protocol.SyncGroupRequestAssignment{{MemberId: "c-1", Assignment: []byte("all of it")}},
+	}, func(r *protocol.SyncGroupResponse) { synced = *r })
+	w.Run()
+	if synced.ErrorCode != protocol.None || string(synced.Assignment) != "all of it" {
+		t.Fatalf("the sync is answered %+v", synced)
+	}
+	var beat protocol.HeartbeatResponse
+	w.c.Heartbeat(ctx("c", 4), &protocol.HeartbeatRequest{GroupId: "g", MemberId: "c-1", GenerationId: 1},
+		func(r *protocol.HeartbeatResponse) { beat = *r })
+	var committed protocol.OffsetCommitResponse
+	w.c.OffsetCommit(ctx("c", 9), &protocol.OffsetCommitRequest{
+		GroupId: "g", MemberId: "c-1", GenerationIdOrMemberEpoch: 1, RetentionTimeMs: -1,
+		Topics: []protocol.OffsetCommitRequestTopic{{Name: "t", Partitions: []protocol.OffsetCommitRequestPartition{
+			{PartitionIndex: 2, CommittedOffset: 42, CommittedLeaderEpoch: 7, CommittedMetadata: ptr("hello")},
+		}}},
+	}, func(r *protocol.OffsetCommitResponse) { committed = *r })
+	w.Run()
+	if beat.ErrorCode != protocol.None || committed.Topics[0].Partitions[0].ErrorCode != protocol.None {
+		t.Fatalf("heartbeat %+v, commit %+v", beat, committed)
+	}
+	w.check()
+	w.crash()
+	w.check()
+	var fetched protocol.OffsetFetchResponse
+	w.c.OffsetFetch(ctx("c", 9), &protocol.OffsetFetchRequest{Groups: []protocol.OffsetFetchRequestGroup{{GroupId: "g"}}},
+		func(r *protocol.OffsetFetchResponse) { fetched = *r })
+	w.Run()
+	p := fetched.Groups[0].Topics[0].Partitions[0]
+	if p.PartitionIndex != 2 || p.CommittedOffset != 42 || p.CommittedLeaderEpoch != 7 || *p.Metadata != "hello" {
+		t.Fatalf("after a crash the offset is %+v", p)
+	}
+}
