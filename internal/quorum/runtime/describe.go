@@ -1,0 +1,48 @@
+package runtime
+
+import (
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/quorum/controller"
+)
+
+// describeQuorum tells who leads the quorum and how far its members are: this
+// node alone.
+func (c *Controller) describeQuorum(r *protocol.DescribeQuorumRequest, version int16) *protocol.DescribeQuorumResponse {
+	resp := &protocol.DescribeQuorumResponse{}
+	resp.SetDefaults()
+	for _, topic := range r.Topics {
+		answer := protocol.DescribeQuorumResponseTopicData{TopicName: topic.TopicName}
+		for _, p := range topic.Partitions {
+			answer.Partitions = append(answer.Partitions, c.describePartition(topic.TopicName, p.PartitionIndex))
+		}
+		resp.Topics = append(resp.Topics, answer)
+	}
+	if version >= 2 {
+		node := protocol.DescribeQuorumResponseNode{NodeId: c.cfg.NodeID}
+		for _, e := range c.cfg.Endpoints {
+			node.Listeners = append(node.Listeners, protocol.DescribeQuorumResponseListener{Name: e.Name, Host: e.Host, Port: e.Port})
+		}
+		resp.Nodes = append(resp.Nodes, node)
+	}
+	return resp
+}
+
+func (c *Controller) describePartition(topic string, partition int32) protocol.DescribeQuorumResponsePartitionData {
+	if topic != controller.MetadataTopic || partition != 0 {
+		message := "This server does not host this topic-partition."
+		return protocol.DescribeQuorumResponsePartitionData{
+			PartitionIndex: partition, ErrorCode: protocol.UnknownTopicOrPartition, ErrorMessage: &message,
+		}
+	}
+	end, nowMs := c.end.Load(), c.nowMs()
+	return protocol.DescribeQuorumResponsePartitionData{
+		PartitionIndex: partition,
+		LeaderId:       c.cfg.NodeID,
+		LeaderEpoch:    c.core.Epoch(),
+		HighWatermark:  end,
+		CurrentVoters: []protocol.DescribeQuorumResponseReplicaState{{
+			ReplicaId: c.cfg.NodeID, ReplicaDirectoryId: c.cfg.DirectoryID, LogEndOffset: end,
+			LastFetchTimestamp: nowMs, LastCaughtUpTimestamp: nowMs,
+		}},
+	}
+}
