@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -193,10 +192,10 @@ func AppendJSON(dst []byte, r *kgo.Record) []byte {
 	if r.Attrs.TimestampType() == 1 {
 		out.TimestampType = "append"
 	}
-	out.Key, out.KeyBase64 = textOrBase64(r.Key)
-	out.Value, out.ValueBase64 = textOrBase64(r.Value)
+	out.Key, out.KeyBase64 = Text(r.Key)
+	out.Value, out.ValueBase64 = Text(r.Value)
 	for _, h := range r.Headers {
-		text, coded := textOrBase64(h.Value)
+		text, coded := Text(h.Value)
 		out.Headers = append(out.Headers, header{h.Key, text, coded})
 	}
 	b, err := json.Marshal(out)
@@ -206,7 +205,9 @@ func AppendJSON(dst []byte, r *kgo.Record) []byte {
 	return append(append(dst, b...), '\n')
 }
 
-func textOrBase64(b []byte) (text *string, coded string) {
+// Text returns bytes as text for JSON, nil for null; bytes that are not UTF-8 come
+// back as base64 instead.
+func Text(b []byte) (text *string, coded string) {
 	switch {
 	case b == nil:
 		return nil, ""
@@ -216,6 +217,3 @@ func textOrBase64(b []byte) (text *string, coded string) {
 	s := string(b)
 	return &s, ""
 }
-
-// Time returns a timestamp of milliseconds as RFC 3339 in UTC.
-func Time(ms int64) string { return time.UnixMilli(ms).UTC().Format(rfc3339Milli) }

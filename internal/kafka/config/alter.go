@@ -16,14 +16,24 @@ func CheckDynamic(name, value string, perBroker bool) error {
 	case !ok:
 		return unknown(BrokerScope, name)
 	case k.Mode == ReadOnly:
-		return &InvalidError{Key: name, Value: value, Problem: "Cannot update these configs dynamically: Set(" + name + ")",
+		return &InvalidError{Key: name, Value: value, Problem: "Cannot update these configs dynamically: [" + name + "]",
 			Help: "set it in server.properties and restart the node"}
+	case listenerOnly(name):
+		return &InvalidError{Key: name,
+			Problem: "These security configs can be dynamically updated only per-listener using the listener prefix: [" + name + "]",
+			Help:    "write listener.name.<listener name in lower case>." + name}
 	case k.Mode == PerBroker && !perBroker:
 		return &InvalidError{Key: name, Value: value,
-			Problem: "Cannot update these configs at default cluster level, broker id must be specified: Set(" + name + ")",
+			Problem: "Cannot update these configs at default cluster level, broker id must be specified: [" + name + "]",
 			Help:    "name the broker"}
 	}
 	return k.Check(value)
+}
+
+// listenerOnly reports whether a setting changes dynamically only for one
+// listener: the keys and certificates of TLS.
+func listenerOnly(name string) bool {
+	return strings.HasPrefix(name, "ssl.keystore.") || strings.HasPrefix(name, "ssl.truststore.") || name == "ssl.key.password"
 }
 
 // AppendList returns a LIST value with the items of add that it lacks at its

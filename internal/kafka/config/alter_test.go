@@ -14,9 +14,10 @@ func TestDynamicChangesKeepToTheirMode(t *testing.T) {
 		{"log.retention.ms", "1000", true, ""},
 		{"log.retention.ms", "1000", false, ""},
 		{"log.retention.ms", "soon", false, "Not a number of type LONG"},
-		{"ssl.keystore.location", "/x", true, ""},
-		{"ssl.keystore.location", "/x", false, "broker id must be specified: Set(ssl.keystore.location)"},
-		{"num.partitions", "2", true, "Cannot update these configs dynamically: Set(num.partitions)"},
+		{"sasl.enabled.mechanisms", "PLAIN", true, ""},
+		{"sasl.enabled.mechanisms", "PLAIN", false, "broker id must be specified: [sasl.enabled.mechanisms]"},
+		{"ssl.keystore.location", "/x", true, "only per-listener using the listener prefix: [ssl.keystore.location]"},
+		{"num.partitions", "2", true, "Cannot update these configs dynamically: [num.partitions]"},
 		{"listener.name.tls.ssl.keystore.location", "/x", true, ""},
 		{"num.io.thread", "1", false, "did you mean num.io.threads?"},
 	} {
