@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// usage is what a process has used so far, as the operating system counts it.
+type usage struct {
+	cpuSeconds float64
+	rssBytes   int64
+}
+
+// ticksPerSecond is the unit of /proc/PID/stat on Linux.
+const ticksPerSecond = 100
+
+// usageOf reads a process's CPU time, all threads, and its resident memory.
+func usageOf(pid int) (usage, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return usage{}, err
+	}
+	// The command's name is in parentheses and may hold spaces.
+	_, rest, ok := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 22 {
+		return usage{}, fmt.Errorf("/proc/%d/stat has an unknown form", pid)
+	}
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	pages, _ := strconv.ParseInt(fields[21], 10, 64)
+	return usage{cpuSeconds: (user + system) / ticksPerSecond, rssBytes: pages * int64(os.Getpagesize())}, nil
+}
