@@ -4,9 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/naru-stream/naru/internal/kafka/definition/fill"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 func TestDefaultsSurviveARoundTripInEveryVersion(t *testing.T) {
@@ -96,5 +103,122 @@ func TestErrorCodeIsFoundInAWrappedError(t *testing.T) {
 	}
 	if protocol.CodeOf(nil) != protocol.None || protocol.ErrorCode(999).Known() || protocol.ShareSessionLimitReached != 133 {
 		t.Error("the ends of the list of codes are wrong")
+	}
+}
+
+func TestDecodingIntoAUsedMessageLeavesNothingOfTheOldOne(t *testing.T) {
+	_, seed := fill.Rounds(t)
+	definitions := loadDefinitions(t)
+	rng := rand.New(rand.NewPCG(seed, 2))
+	random := func(api *protocol.API, m protocol.Message, version int16) []byte {
+		fill.Random(rng, definitions[nameOf(m)], m, version)
+		return m.Append(nil, version)
+	}
+	eachVersion(func(api *protocol.API, m protocol.Message, version int16) {
+		fresh := reflect.New(reflect.TypeOf(m).Elem()).Interface().(protocol.Message)
+		for _, other := range []int16{api.MinVersion, api.MaxVersion} {
+			old, b := random(api, m, other), random(api, m, version)
+			if err := errors.Join(m.Decode(old, other), m.Decode(b, version), fresh.Decode(b, version)); err != nil {
+				t.Fatalf("%T version %d: %v", m, version, err)
+			}
+			if diff := cmp.Diff(fresh, m, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%T version %d after %d (-fresh +used):\n%s", m, version, other, diff)
+			}
+			if again := m.Append(nil, version); !bytes.Equal(again, b) {
+				t.Fatalf("%T version %d after %d: %x became %x", m, version, other, b, again)
+			}
+			reflect.ValueOf(fresh).Elem().SetZero()
+		}
+	})
+}
+
+func TestFieldsThatAVersionLacksHaveTheirDefault(t *testing.T) {
+	var m protocol.MetadataRequest
+	if err := m.Decode([]byte{0, 0, 0, 0}, 0); err != nil || !m.AllowAutoTopicCreation || m.Topics == nil {
+		t.Errorf("Metadata version 0 is read as %+v, %v", m, err)
+	}
+	var f protocol.FetchRequest
+	var old protocol.FetchRequest
+	old.SetDefaults()
+	old.Topics = []protocol.FetchRequestFetchTopic{{Topic: "t", Partitions: make([]protocol.FetchRequestFetchPartition, 1)}}
+	old.Topics[0].Partitions[0].SetDefaults()
+	old.Topics[0].Partitions[0].CurrentLeaderEpoch = 9 // ignorable: not sent in version 4
+	if err := f.Decode(old.Append(nil, 4), 4); err != nil {
+		t.Fatal(err)
+	}
+	if p := f.Topics[0].Partitions[0]; p.CurrentLeaderEpoch != -1 || p.LastFetchedEpoch != -1 || p.LogStartOffset != -1 || f.SessionEpoch != -1 {
+		t.Errorf("Fetch version 4 is read as %+v", f)
+	}
+}
+
+func TestValuesWithoutRoomAreFoundBeforeTheyAreSent(t *testing.T) {
+	session := protocol.FetchResponse{SessionId: 1}
+	noName := protocol.MetadataRequest{Topics: []protocol.MetadataRequestTopic{{TopicId: protocol.UUID{1}}}, AllowAutoTopicCreation: true}
+	zeroLeader := produceResponse()
+	zeroLeader.Responses[0].PartitionResponses[0].CurrentLeader = protocol.ProduceResponseLeaderIdAndEpoch{}
+	for name, c := range map[string]struct {
+		m        protocol.Message
+		no, fine int16
+	}{
+		"a field that comes later":             {&session, 6, 7},
+		"null where there is none":             {&noName, 9, 10},
+		"a tagged struct that is not default":  {zeroLeader, 9, 10},
+		"all topics where empty means nothing": {&protocol.MetadataRequest{AllowAutoTopicCreation: true}, 0, 1},
+	} {
+		if err := protocol.CheckVersion(c.m, c.no); !errors.Is(err, wire.ErrVersion) {
+			t.Errorf("%s: version %d is %v", name, c.no, err)
+		}
+		if err := protocol.CheckVersion(c.m, c.fine); err != nil {
+			t.Errorf("%s: version %d is %v", name, c.fine, err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: Append of version %d goes through", name, c.no)
+				}
+			}()
+			c.m.Append(nil, c.no)
+		}()
+	}
+}
+
+func TestUnknownTagsAndTrailingBytesAreIgnored(t *testing.T) {
+	want := protocol.ApiVersionsRequest{ClientSoftwareName: "a", ClientSoftwareVersion: "b"}
+	b := want.Append(nil, 3)
+	b = append(b[:len(b)-1], 1, 99, 2, 'x', 'y') // one tag, 99, of two bytes
+	var got protocol.ApiVersionsRequest
+	if err := got.Decode(append(b, "trailing"...), 3); err != nil || got != want {
+		t.Errorf("read as %+v, %v", got, err)
+	}
+}
+
+func TestVersionsOutsideTheSchemaAreRefused(t *testing.T) {
+	for i := range protocol.APIs {
+		api := &protocol.APIs[i]
+		for _, v := range []int16{-1, api.MinVersion - 1, api.MaxVersion + 1, 32767} {
+			if err := api.NewRequest().Decode(nil, v); !errors.Is(err, wire.ErrVersion) {
+				t.Errorf("%s version %d: %v", api.Name, v, err)
+			}
+		}
+	}
+}
+
+func TestRequestHeaderKeepsTheClientIDThatStaysTheSame(t *testing.T) {
+	client, other := "rdkafka", "sarama"
+	frame := (&protocol.RequestHeader{APIVersion: 9, ClientID: &client}).Append(nil)
+	var h protocol.RequestHeader
+	if _, err := h.Parse(frame); err != nil {
+		t.Fatal(err)
+	}
+	kept := h.ClientID
+	if _, err := h.Parse(frame); err != nil || h.ClientID != kept {
+		t.Errorf("the client id was copied again, %v", err)
+	}
+	clear(frame)
+	if *kept != client {
+		t.Error("the client id aliases the frame")
+	}
+	if _, err := h.Parse((&protocol.RequestHeader{APIVersion: 9, ClientID: &other}).Append(nil)); err != nil || *h.ClientID != other || *kept != client {
+		t.Errorf("client id %s after %s, %v", *h.ClientID, *kept, err)
 	}
 }

@@ -6,11 +6,11 @@
 package fill
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
 
+	"github.com/naru-stream/naru/internal/assert"
 	"github.com/naru-stream/naru/internal/kafka/definition"
 )
 
@@ -32,9 +32,7 @@ func (f *filler) structure(fields []*definition.Field, s reflect.Value) {
 	f.depth++
 	for _, field := range fields {
 		v := s.FieldByName(field.Name)
-		if !v.IsValid() {
-			panic(fmt.Sprintf("%s has no field %s", s.Type(), field.Name))
-		}
+		assert.That(v.IsValid(), "%s has no field %s", s.Type(), field.Name)
 		nullable := field.Nullable.Has(f.version)
 		switch {
 		case !field.Versions.Has(f.version):
@@ -104,7 +102,7 @@ func (f *filler) element(field *definition.Field, v reflect.Value) {
 	case reflect.Slice:
 		v.SetBytes(f.text())
 	default:
-		panic("fill: " + field.Name + " has a type of kind " + v.Kind().String())
+		assert.That(false, "%s has a type of kind %s", field.Name, v.Kind())
 	}
 }
 
