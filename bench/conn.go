@@ -100,23 +100,36 @@ func createTopic(addr, name string, partitions int32) error {
 	if code := response.Topics[0].ErrorCode; code != protocol.None {
 		return fmt.Errorf("creating topic %s: %w", name, code)
 	}
+	return c.awaitLeaders(name, partitions)
+}
+
+// awaitLeaders asks for every partition's end until all answer: metadata may name a
+// leader that does not know it yet.
+func (c *conn) awaitLeaders(topic string, partitions int32) error {
+	request := &protocol.ListOffsetsRequest{ReplicaId: -1}
+	asked := protocol.ListOffsetsRequestListOffsetsTopic{Name: topic}
+	for i := range partitions {
+		asked.Partitions = append(asked.Partitions, protocol.ListOffsetsRequestListOffsetsPartition{
+			PartitionIndex: i, CurrentLeaderEpoch: -1, Timestamp: -1,
+		})
+	}
+	request.Topics = append(request.Topics, asked)
+	var code protocol.ErrorCode
 	for range 2000 {
-		m, err := c.metadata()
-		if err != nil {
+		response := &protocol.ListOffsetsResponse{}
+		if err := c.ask(request, 5, response); err != nil {
 			return err
 		}
-		for _, t := range m.Topics {
-			led := 0
-			for _, p := range t.Partitions {
-				if p.ErrorCode == protocol.None && p.LeaderId >= 0 {
-					led++
-				}
+		code = protocol.None
+		for _, p := range response.Topics[0].Partitions {
+			if p.ErrorCode != protocol.None {
+				code = p.ErrorCode
 			}
-			if t.Name != nil && *t.Name == name && led == int(partitions) {
-				return nil
-			}
+		}
+		if code == protocol.None {
+			return nil
 		}
 		<-time.After(5 * time.Millisecond)
 	}
-	return fmt.Errorf("topic %s has no leaders", name)
+	return fmt.Errorf("topic %s is not led: %w", topic, code)
 }
