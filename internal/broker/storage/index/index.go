@@ -37,6 +37,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -142,17 +143,13 @@ func (x *Index) floor(before func(Entry) bool) Entry {
 	return x.entries[n-1]
 }
 
+// Clone returns a copy that shares no memory.
+func (x *Index) Clone() *Index { return &Index{entries: slices.Clone(x.entries), gap: x.gap} }
+
 // Truncate forgets the boundaries at and behind a position.
 func (x *Index) Truncate(position int64) {
 	n := sort.Search(len(x.entries), func(i int) bool { return int64(x.entries[i].Position) >= position })
 	x.entries = x.entries[:n]
-}
-
-// Append adds boundaries of y, all of which lie behind those of x.
-func (x *Index) Append(y *Index, interval int64) {
-	for _, e := range y.entries {
-		x.Add(e, interval)
-	}
 }
 
 // Header says which part of which segment an index covers.

@@ -27,8 +27,8 @@
 //	3     segment    id, base v, next v, size, max timestamp v, offset of it v,
 //	                 first timestamp v, flags (1 = sealed)
 //	4     cut        id, base v                        the segment is gone
-//	5     point      id, log start v, recovery point v, producer snapshot v,
-//	                 log end v
+//	5     point      id, log start v, recovery point v, log end v, producer
+//	                 snapshot v, flags (1 = a file holds the snapshot)
 //	6     epochs     id, count, then epoch v, start offset v
 //	7     open       length, boot id                   the directory is in use
 //	8     clean                                        it was closed in order
@@ -91,9 +91,11 @@ type Point struct {
 	LogStartOffset int64
 	// RecoveryPoint is the offset below which everything is synced.
 	RecoveryPoint int64
-	// SnapshotOffset is the offset of the newest producer snapshot, -1 if none is
-	// needed because no producer has state.
+	// SnapshotOffset is the offset at which the state of the producers is known.
 	SnapshotOffset int64
+	// HasSnapshot tells that a file holds that state; without it no producer had
+	// any.
+	HasSnapshot bool
 	// LogEndOffset is the end when the point was taken: exact after a clean close.
 	LogEndOffset int64
 }
@@ -191,11 +193,14 @@ func AppendSegment(dst []byte, id uint32, s Segment) []byte {
 	dst = binary.AppendVarint(dst, s.MaxTimestamp)
 	dst = binary.AppendVarint(dst, s.MaxTimestampOffset)
 	dst = binary.AppendVarint(dst, s.FirstTimestamp)
-	flags := uint64(0)
-	if s.Sealed {
-		flags = 1
+	return finish(binary.AppendUvarint(dst, flag(s.Sealed)), start)
+}
+
+func flag(set bool) uint64 {
+	if set {
+		return 1
 	}
-	return finish(binary.AppendUvarint(dst, flags), start)
+	return 0
 }
 
 // AppendCut adds the edit that a segment is gone.
@@ -209,10 +214,10 @@ func AppendCut(dst []byte, id uint32, baseOffset int64) []byte {
 func AppendPoint(dst []byte, id uint32, p Point) []byte {
 	dst, start := begin(dst, kindPoint)
 	dst = binary.AppendUvarint(dst, uint64(id))
-	for _, v := range []int64{p.LogStartOffset, p.RecoveryPoint, p.SnapshotOffset, p.LogEndOffset} {
+	for _, v := range []int64{p.LogStartOffset, p.RecoveryPoint, p.LogEndOffset, p.SnapshotOffset} {
 		dst = binary.AppendVarint(dst, v)
 	}
-	return finish(dst, start)
+	return finish(binary.AppendUvarint(dst, flag(p.HasSnapshot)), start)
 }
 
 // AppendEpochs adds the leader-epoch cache of a partition, replacing the earlier.
@@ -360,7 +365,7 @@ func (s *State) apply(body []byte) error {
 }
 
 func (s *State) create(f *fields) {
-	p := &Partition{ID: uint32(f.uvarint()), Partition: int32(f.uvarint()), Point: Point{SnapshotOffset: -1}}
+	p := &Partition{ID: uint32(f.uvarint()), Partition: int32(f.uvarint())}
 	if id := f.bytes(16); id != nil {
 		p.TopicID = [16]byte(id)
 	}
@@ -383,7 +388,10 @@ func (p *Partition) apply(kind byte, f *fields) {
 			p.Segments = slices.Delete(p.Segments, i, i+1)
 		}
 	case kindPoint:
-		p.Point = Point{f.varint(), f.varint(), f.varint(), f.varint()}
+		p.Point = Point{
+			LogStartOffset: f.varint(), RecoveryPoint: f.varint(), LogEndOffset: f.varint(),
+			SnapshotOffset: f.varint(), HasSnapshot: f.uvarint()&1 != 0,
+		}
 	case kindEpochs:
 		n := f.uvarint()
 		p.Epochs = nil

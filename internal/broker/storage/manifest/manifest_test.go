@@ -14,7 +14,7 @@ func sample() []byte {
 	b = AppendCreate(b, 1, "orders", [16]byte{1, 2}, 3)
 	b = AppendSegment(b, 1, Segment{BaseOffset: 0, NextOffset: 10, Size: 100, MaxTimestamp: 5, Sealed: true})
 	b = AppendSegment(b, 1, Segment{BaseOffset: 10, NextOffset: 10})
-	b = AppendPoint(b, 1, Point{1, 10, -1, 10})
+	b = AppendPoint(b, 1, Point{LogStartOffset: 1, RecoveryPoint: 10, LogEndOffset: 12, SnapshotOffset: 9, HasSnapshot: true})
 	b = AppendEpochs(b, 1, []Epoch{{0, 0}, {4, 9}})
 	b = AppendCreate(b, 2, "gone", [16]byte{9}, 0)
 	b = AppendDrop(b, 2)
@@ -25,7 +25,7 @@ func sample() []byte {
 func want() *Partition {
 	return &Partition{
 		ID: 1, Topic: "orders", TopicID: [16]byte{1, 2}, Partition: 3,
-		Point:    Point{1, 10, -1, 10},
+		Point:    Point{LogStartOffset: 1, RecoveryPoint: 10, LogEndOffset: 12, SnapshotOffset: 9, HasSnapshot: true},
 		Epochs:   []Epoch{{0, 0}, {4, 9}},
 		Segments: []Segment{{BaseOffset: 10, NextOffset: 20, Size: 77, MaxTimestamp: -1}},
 	}

@@ -1,0 +1,173 @@
+package storage
+
+import (
+	"fmt"
+
+	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/vfs"
+)
+
+// todo is what an append leaves for the background.
+type todo struct {
+	list bool // put the log on the manager's list
+	sync bool // sync it now
+}
+
+// wrote counts an append and says what follows from it. l.mu is held.
+func (l *Log) wrote(bytes, records, nowMs int64) todo {
+	p := &l.pace
+	if p.unsynced == 0 {
+		p.dirtySinceMs = nowMs
+	}
+	p.unsynced += bytes
+	p.messages += records
+	p.sinceSnapshot += bytes
+	p.touch(nowMs)
+	t := todo{list: !p.listed}
+	p.listed = true
+	t.sync = l.durability == DurabilityGroup || p.unsynced >= l.m.cfg.SyncBytes || p.messages >= l.set.flushMessages
+	return t
+}
+
+// touch notes that the manifest lags behind.
+func (p *pace) touch(nowMs int64) {
+	if !p.checkpoint {
+		p.checkpoint, p.changedMs = true, nowMs
+	}
+}
+
+// arrange does what todo says.
+func (m *Manager) arrange(l *Log, t todo) {
+	if t.list {
+		m.addWork(l)
+	}
+	if t.sync {
+		l.dir.schedule(l)
+	}
+}
+
+// changed marks that the manifest must learn about the log.
+func (l *Log) changed() {
+	nowMs := l.m.nowMs()
+	l.mu.Lock()
+	l.pace.touch(nowMs)
+	t := todo{list: !l.pace.listed}
+	l.pace.listed = true
+	l.mu.Unlock()
+	l.m.arrange(l, t)
+}
+
+// checkpointDue tells whether the manifest should learn where the log stands.
+func (l *Log) checkpointDue(nowMs int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := &l.pace
+	return p.sealing || l.snapshotDue(nowMs) ||
+		p.checkpoint && nowMs >= p.changedMs+l.m.cfg.SyncInterval.Milliseconds()
+}
+
+// snapshotDue tells whether the state of the producers should be saved.
+func (l *Log) snapshotDue(nowMs int64) bool {
+	p := &l.pace
+	return p.sinceSnapshot > 0 &&
+		(p.sealing || p.sinceSnapshot >= l.m.cfg.SyncBytes || nowMs >= p.snapshotMs+l.m.cfg.CheckpointInterval.Milliseconds())
+}
+
+// checkpoint seals the segments before the active one, saves the state of the
+// producers when it is due, and tells the manifest what is synced. Without all it
+// skips its turn if something else changes the log's structure.
+func (l *Log) checkpoint(all bool) error {
+	if all {
+		l.holdStructural()
+	} else if !l.tryStructural() {
+		return nil // still due: the background comes back
+	}
+	defer l.releaseStructural()
+	l.mu.Lock()
+	save := l.pace.sinceSnapshot > 0 && (all || l.snapshotDue(l.m.nowMs()))
+	l.pace.sealing = false
+	l.mu.Unlock()
+	if save {
+		if err := l.saveProducers(); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	unsealed := l.unsealed()
+	l.mu.Unlock()
+	for _, s := range unsealed {
+		l.writeIndex(s)
+	}
+	l.mu.Lock()
+	for _, s := range unsealed {
+		s.sealed = true
+	}
+	l.pace.checkpoint = false
+	l.dir.addEdits(func(b []byte) []byte { return l.appendEdits(b, unsealed) })
+	l.mu.Unlock()
+	return l.dir.writeEdits(false)
+}
+
+// unsealed returns the segments that can be sealed: all synced, not the last. l.mu
+// is held.
+func (l *Log) unsealed() []*segment {
+	var found []*segment
+	for i := len(l.segs) - 2; i >= 0 && !l.segs[i].sealed; i-- {
+		if s := l.segs[i]; s.synced == s.size {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// appendEdits describes the log as far as it is synced. l.mu is held.
+func (l *Log) appendEdits(b []byte, sealed []*segment) []byte {
+	for _, s := range sealed {
+		if !s.dropped {
+			b = manifest.AppendSegment(b, l.id, s.describe())
+		}
+	}
+	if l.activeKnown() {
+		b = manifest.AppendSegment(b, l.id, l.active)
+	}
+	if l.pace.epochsChanged {
+		b = manifest.AppendEpochs(b, l.id, l.epochs)
+		l.pace.epochsChanged = false
+	}
+	return manifest.AppendPoint(b, l.id, l.point())
+}
+
+// writeIndex writes a segment's index beside it and forgets it in memory. An index
+// can be rebuilt, so that an error is only reported.
+func (l *Log) writeIndex(s *segment) {
+	l.mu.Lock()
+	if s.idxFrom == s.size || s.handle == nil {
+		l.mu.Unlock()
+		return
+	}
+	h := index.Header{
+		BaseOffset: s.base, NextOffset: s.next, Size: s.size,
+		MaxTimestamp: s.maxTimestamp, MaxTimestampOffset: s.maxTimestampOffset,
+	}
+	whole, complete := s.idx.Clone(), s.idxFrom == 0
+	l.mu.Unlock()
+	if !complete { // the older part is in an older sidecar: make one of both
+		var err error
+		if whole, err = l.m.rebuildIndex(l, s); err != nil {
+			l.m.log.Warn("index not rebuilt", "partition", l.String(), "segment", s.base, "error", err)
+			return
+		}
+	}
+	b := whole.Encode(nil, h)
+	if err := vfs.WriteFileSynced(l.m.fs, l.file(s.base, indexSuffix), b); err != nil {
+		l.m.log.Warn("index not written", "partition", l.String(), "segment", s.base, "error", fmt.Errorf("writing the index: %w", err))
+		return
+	}
+	l.mu.Lock()
+	if h.Size == s.size {
+		s.emptyIndex()
+	}
+	l.mu.Unlock()
+	l.m.indexes.forget(s)
+}

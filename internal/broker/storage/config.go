@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/naru-stream/naru/internal/kafka/config"
+	"github.com/naru-stream/naru/internal/vfs"
+)
+
+// Config configures a Manager. Fields that are zero take the default named.
+type Config struct {
+	// FS is the file system; default vfs.OS.
+	FS vfs.FS
+	// Dirs are the log directories (log.dirs), at least one.
+	Dirs []string
+	// ClusterID is the cluster's id; empty takes that of the directories, or a new
+	// one if they are all new. See Manager.ClusterID.
+	ClusterID string
+	// NodeID is the node's id.
+	NodeID int32
+	// Topic gives the settings of a topic found on disk, until SetConfig; default
+	// config.DefaultTopic for each.
+	Topic func(topic string) config.Topic
+	// Logger takes the reports; default slog.Default.
+	Logger *slog.Logger
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+	// Manual starts no goroutines and no timers: the caller calls Tick. For tests
+	// and simulation.
+	Manual bool
+
+	// MaxOpenFiles bounds the idle open segment files; default 1024.
+	MaxOpenFiles int
+	// MaxIndexCacheBytes bounds the loaded indexes of sealed segments; default 16 MiB.
+	MaxIndexCacheBytes int64
+	// MaxParallelSyncs bounds the fdatasync calls at once for a directory; default 16.
+	MaxParallelSyncs int
+	// SyncInterval is how long written data stays unsynced in mode os; default 1 s.
+	SyncInterval time.Duration
+	// SyncBytes is how much of a partition stays unsynced in mode os; default 64 MiB.
+	SyncBytes int64
+	// CheckpointInterval is how often the manifest is synced and producer state is
+	// saved while there are appends; default 10 s.
+	CheckpointInterval time.Duration
+	// RetentionInterval is log.retention.check.interval.ms; default 5 min.
+	RetentionInterval time.Duration
+	// ReserveBytes is the space set aside in each directory for the manifest and an
+	// orderly close when the disk is full; default 0, none.
+	ReserveBytes int64
+	// MinFreeBytes is the free space below which appends are refused while reads,
+	// deletion and retention go on; default 0: only a full disk refuses.
+	MinFreeBytes int64
+	// ProducerIDExpiration is producer.id.expiration.ms; default 1 day.
+	ProducerIDExpiration time.Duration
+	// RecoveryThreads bounds the partitions recovered at once; default GOMAXPROCS.
+	RecoveryThreads int
+}
+
+func orDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Dirs) == 0 {
+		return c, errors.New("log.dirs names no directory")
+	}
+	if c.FS == nil {
+		c.FS = vfs.OS{}
+	}
+	if c.Topic == nil {
+		def := config.DefaultTopic()
+		c.Topic = func(string) config.Topic { return def }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	orDefault(&c.MaxOpenFiles, 1024)
+	orDefault(&c.MaxIndexCacheBytes, 16<<20)
+	orDefault(&c.MaxParallelSyncs, 16)
+	orDefault(&c.SyncInterval, time.Second)
+	orDefault(&c.SyncBytes, 64<<20)
+	orDefault(&c.CheckpointInterval, 10*time.Second)
+	orDefault(&c.RetentionInterval, 5*time.Minute)
+	orDefault(&c.ProducerIDExpiration, 24*time.Hour)
+	return c, nil
+}
+
+// Durability says when an append counts as durable.
+type Durability int8
+
+const (
+	// DurabilityOS is Kafka's default bargain: the page cache holds the data and a
+	// background sync follows within a second or 64 MiB.
+	DurabilityOS Durability = iota
+	// DurabilityGroup syncs appends as they come, many with one fdatasync.
+	DurabilityGroup
+)
+
+// String returns the mode's name.
+func (d Durability) String() string {
+	if d == DurabilityGroup {
+		return "group"
+	}
+	return "os"
+}
+
+// settings is what a log needs of its topic's configuration.
+type settings struct {
+	segmentBytes      int64
+	segmentMs         int64
+	segmentJitterMs   int64
+	indexInterval     int64
+	retentionMs       int64
+	retentionBytes    int64
+	fileDeleteDelayMs int64
+	flushMessages     int64
+	flushMs           int64
+	deletes           bool
+	compacts          bool
+	logAppendTime     bool
+}
+
+func newSettings(t *config.Topic) *settings {
+	return &settings{
+		segmentBytes:      int64(t.SegmentBytes),
+		segmentMs:         t.SegmentMs,
+		segmentJitterMs:   t.SegmentJitterMs,
+		indexInterval:     int64(t.IndexIntervalBytes),
+		retentionMs:       t.RetentionMs,
+		retentionBytes:    t.RetentionBytes,
+		fileDeleteDelayMs: t.FileDeleteDelayMs,
+		flushMessages:     t.FlushMessages,
+		flushMs:           t.FlushMs,
+		deletes:           t.Deletes(),
+		compacts:          t.Compacts(),
+		logAppendTime:     t.LogAppendTime(),
+	}
+}
+
+// syncInterval is how long this topic's data may stay unsynced.
+func (s *settings) syncInterval(def time.Duration) time.Duration {
+	if s.flushMs < math.MaxInt64/int64(time.Millisecond) {
+		return min(def, time.Duration(max(s.flushMs, 1))*time.Millisecond)
+	}
+	return def
+}

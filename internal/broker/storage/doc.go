@@ -1,0 +1,49 @@
+// Package storage keeps the partitions of a node: segment files whose bytes and
+// names are Apache Kafka's, with sidecars that are ours.
+//
+// Purpose: what was appended and reported durable is there after any crash, in
+// order and unchanged; appending and reading cost as little as the disk allows.
+//
+// Neighbours: broker/replica decides when an append is acknowledged and what a
+// reader may see; this package only reports [Listener.Appended] and
+// [Listener.Durable]. The rooms inside are pure and know no files: index (sparse
+// index of a segment), manifest (what a directory knows about itself), datadir
+// (whose directory it is), producerstate (idempotence and transactions) and
+// cleaner (compaction). Files are reached through vfs only.
+//
+// # A log's life
+//
+// [Open] reads one manifest for each log directory and touches no partition.
+// [Manager.Create] adds a partition; its directory is made by its first append.
+// [Log.Append] queues: the first caller becomes the writer and writes everything
+// queued with one call, so that concurrent producers of a partition share the
+// cost. Operations that change the log's structure queue as well, which is what
+// makes the writer the single owner of the log's end. A few background
+// goroutines, woken on need, sync, seal, delete and checkpoint.
+//
+// # Files
+//
+//	<log dir>/.lock                          held while the node runs
+//	<log dir>/naru.meta                      identity, see datadir
+//	<log dir>/naru.manifest                  partitions and segments, see manifest
+//	<log dir>/naru.reserve                   space kept for the day the disk is full
+//	<log dir>/<topic>-<partition>/
+//	    partition.meta                       topic id, see partition.go
+//	    <20 digits>.log                      record batches, as on the wire
+//	    <20 digits>.nidx                     sparse index of a sealed segment
+//	    <20 digits>.nsnap                    producer state at that offset
+//	    <20 digits>.log.deleted              waits for file.delete.delay.ms
+//	    <20 digits>.log.cleaned, .log.swap   a compaction under way
+//	    <20 digits>.quarantine-<position>    bytes cut off because of damage
+//	<log dir>/<topic>-<partition>.<id>-delete/   a deleted partition
+//
+// # Invariants
+//
+//   - An offset below DurableOffset survives a power cut. A failed write or sync
+//     fails its directory for good: nothing is retried, everything is refused.
+//   - Files are the truth after an unclean stop; the manifest may lag behind them
+//     but never claims more than was synced.
+//   - Damage below what was synced is reported and quarantined, never cut in
+//     silence; its offsets are not used again.
+//   - No lock is held across I/O, channel operations or callbacks.
+package storage

@@ -1,0 +1,296 @@
+package storage
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/kafka/config"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
+)
+
+// Listener is told about a log's progress. Its methods are called without any
+// lock held, in order, by the goroutine that made the progress; they must not
+// block and must not call methods of the log that wait (TruncateTo,
+// DeleteRecordsBefore, …), but may call Append.
+type Listener interface {
+	// Appended says that the log now ends at endOffset.
+	Appended(endOffset int64)
+	// Durable says that everything below offset survives a power cut.
+	Durable(offset int64)
+	// Failed says that the log's directory failed: nothing more is appended.
+	Failed(err error)
+}
+
+// Log is one partition on this node. All methods may be called concurrently.
+type Log struct {
+	m         *Manager
+	dir       *directory
+	id        uint32
+	topic     string
+	topicID   wire.UUID
+	partition int32
+	path      string
+
+	queue appendQueue
+	// structural is held by what changes the list of segments or seals them, over
+	// its I/O: a token, not a lock, and never taken by appends.
+	structural chan struct{}
+	producers  *producers // owned by the writer
+	syncing    syncState  // guarded by dir.mu
+
+	mu         sync.Mutex
+	set        *settings
+	durability Durability
+	listener   Listener
+	segs       []*segment // ascending, never empty; the last one is written to
+	tail       *tail      // nil until the first append
+	epochs     []manifest.Epoch
+	logStart   int64
+	end        int64 // log end offset
+	durable    int64
+	// active describes the last segment as far as it is synced.
+	active manifest.Segment
+	// generation counts truncations, which make a sync that runs tell nothing.
+	generation int
+	// namesMade counts new names in the partition's directory, namesSynced those
+	// that are durable.
+	namesMade, namesSynced int
+	onDisk                 bool // the directory exists
+	closed                 error
+	pace                   pace
+}
+
+// pace is what the background work knows about a log. Guarded by Log.mu.
+type pace struct {
+	listed        bool  // on the manager's list of logs with work to do
+	unsynced      int64 // bytes since the last sync
+	messages      int64 // records since the last sync
+	dirtySinceMs  int64
+	sinceSnapshot int64 // bytes since producer state was saved
+	snapshotMs    int64
+	snapshot      snapshotPoint
+	checkpoint    bool  // the manifest lags behind
+	changedMs     int64 // since when it does
+	sealing       bool  // a segment before the last is not sealed
+	epochsChanged bool
+}
+
+// snapshotPoint is the newest saved state of the producers.
+type snapshotPoint struct {
+	offset  int64
+	hasFile bool
+}
+
+func newLog(d *directory, id uint32, topic string, topicID wire.UUID, partition int32, cfg *config.Topic) *Log {
+	l := &Log{
+		m: d.m, dir: d, id: id, topic: topic, topicID: topicID, partition: partition,
+		path:       d.partitionPath(topic, partition),
+		structural: make(chan struct{}, 1),
+		segs:       []*segment{newSegment(0)},
+	}
+	l.applyConfig(cfg)
+	return l
+}
+
+func (l *Log) applyConfig(cfg *config.Topic) {
+	l.set = newSettings(cfg)
+	if l.set.flushMessages == 1 {
+		l.durability = DurabilityGroup
+	}
+}
+
+// Topic returns the topic's name.
+func (l *Log) Topic() string { return l.topic }
+
+// TopicID returns the topic's id.
+func (l *Log) TopicID() wire.UUID { return l.topicID }
+
+// Partition returns the partition's number.
+func (l *Log) Partition() int32 { return l.partition }
+
+// Dir returns the log directory that holds the partition.
+func (l *Log) Dir() string { return l.dir.path }
+
+// String returns <topic>-<partition>.
+func (l *Log) String() string { return fmt.Sprintf("%s-%d", l.topic, l.partition) }
+
+// SetListener sets who is told about progress, nil for nobody.
+func (l *Log) SetListener(listener Listener) {
+	l.mu.Lock()
+	l.listener = listener
+	l.mu.Unlock()
+	if err := l.dir.failure(); err != nil && listener != nil {
+		listener.Failed(err)
+	}
+}
+
+// SetConfig applies the topic's settings from the next append on. A topic with
+// flush.messages=1 becomes durable in mode group.
+func (l *Log) SetConfig(cfg config.Topic) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applyConfig(&cfg)
+}
+
+// SetDurability chooses the mode. Group makes what is unsynced durable at once.
+func (l *Log) SetDurability(d Durability) {
+	l.mu.Lock()
+	if l.set.flushMessages == 1 {
+		d = DurabilityGroup
+	}
+	l.durability = d
+	behind := d == DurabilityGroup && l.durable < l.end
+	l.mu.Unlock()
+	if behind {
+		l.dir.schedule(l)
+	}
+}
+
+// Durability returns the mode.
+func (l *Log) Durability() Durability {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.durability
+}
+
+// LogStartOffset returns the first offset that may be read.
+func (l *Log) LogStartOffset() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.logStart
+}
+
+// LogEndOffset returns the offset that the next record will get.
+func (l *Log) LogEndOffset() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.end
+}
+
+// DurableOffset returns the offset below which everything survives a power cut.
+func (l *Log) DurableOffset() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.durable
+}
+
+// Offsets returns the log start, the durable and the log end offset of one moment.
+func (l *Log) Offsets() (start, durable, end int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.logStart, l.durable, l.end
+}
+
+// Size returns the bytes of all segments.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var n int64
+	for _, s := range l.segs {
+		n += s.size
+	}
+	return n
+}
+
+// SegmentInfo describes one segment of a log.
+type SegmentInfo struct {
+	// BaseOffset names the file.
+	BaseOffset int64
+	// NextOffset is the offset after its last batch.
+	NextOffset int64
+	// SizeBytes is the length of the file.
+	SizeBytes int64
+	// MaxTimestamp is the largest record timestamp, math.MinInt64 without records.
+	MaxTimestamp int64
+}
+
+// Segments describes the segments, the active one last.
+func (l *Log) Segments() []SegmentInfo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	infos := make([]SegmentInfo, len(l.segs))
+	for i, s := range l.segs {
+		infos[i] = SegmentInfo{s.base, s.next, s.size, s.maxTimestamp}
+	}
+	return infos
+}
+
+// describe returns the partition as the manifest keeps it.
+func (l *Log) describe() *manifest.Partition {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := &manifest.Partition{
+		ID: l.id, Topic: l.topic, TopicID: l.topicID, Partition: l.partition,
+		Point: l.point(), Epochs: slices.Clone(l.epochs),
+	}
+	for i, s := range l.segs {
+		switch {
+		case s.sealed:
+			p.Segments = append(p.Segments, s.describe())
+		case i == len(l.segs)-1 && l.activeKnown():
+			p.Segments = append(p.Segments, l.active)
+		}
+	}
+	return p
+}
+
+// point returns the log's checkpoint. l.mu is held.
+func (l *Log) point() manifest.Point {
+	return manifest.Point{
+		LogStartOffset: l.logStart, RecoveryPoint: l.durable, LogEndOffset: l.end,
+		SnapshotOffset: l.pace.snapshot.offset, HasSnapshot: l.pace.snapshot.hasFile,
+	}
+}
+
+// activeKnown tells whether l.active describes the present active segment. l.mu
+// is held.
+func (l *Log) activeKnown() bool {
+	s := l.last()
+	return s.handle != nil && l.active.BaseOffset == s.base && (l.active.Size > 0 || s.synced == s.size)
+}
+
+// last returns the active segment. l.mu is held, or the writer's token.
+func (l *Log) last() *segment { return l.segs[len(l.segs)-1] }
+
+// find returns the segment that holds an offset: the last one that begins at or
+// before it, and its place. l.mu is held.
+func (l *Log) find(offset int64) (*segment, int) {
+	lo, hi := 0, len(l.segs)
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; l.segs[mid].base <= offset {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return l.segs[lo], lo
+}
+
+// holdStructural takes the structural token.
+func (l *Log) holdStructural() { l.structural <- struct{}{} }
+
+// tryStructural takes the structural token if it is free.
+func (l *Log) tryStructural() bool {
+	select {
+	case l.structural <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *Log) releaseStructural() { <-l.structural }
+
+// emptyIndex forgets the boundaries in memory: the sidecar has them.
+func (s *segment) emptyIndex() {
+	s.idx = index.Index{}
+	s.idxFrom = s.size
+}
+
+func storageError(doing string, err error) error {
+	return fmt.Errorf("%s: %w: %w", doing, protocol.KafkaStorageError, err)
+}

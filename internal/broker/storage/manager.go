@@ -1,0 +1,335 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/naru-stream/naru/internal/broker/storage/datadir"
+	"github.com/naru-stream/naru/internal/kafka/config"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
+	"github.com/naru-stream/naru/internal/vfs"
+)
+
+// Manager owns the log directories of a node and every log in them. All methods
+// may be called concurrently.
+type Manager struct {
+	cfg       Config
+	fs        vfs.FS
+	log       *slog.Logger
+	files     *vfs.Cache
+	indexes   *indexCache
+	rounds    sync.Pool // of *round
+	buffers   sync.Pool // of *[]byte, scanChunk long
+	clusterID string
+	dirs      []*directory
+
+	running sync.WaitGroup
+	woken   chan struct{}
+	stop    chan struct{}
+
+	mu          sync.Mutex
+	logs        map[partitionKey]*Log
+	work        []*Log // logs with something to sync or to checkpoint
+	trash       []trashed
+	damage      []Damage
+	retentionMs int64 // when retention ran last
+	closed      bool
+}
+
+type partitionKey struct {
+	topic     string
+	partition int32
+}
+
+// ErrClosed says that the manager was closed.
+var ErrClosed = errors.New("the storage is closed")
+
+// Open opens every log directory, recovers what an unclean stop left, and starts
+// the background work. An error wraps *datadir.RefusedError if a directory is
+// not this node's to use.
+func Open(cfg Config) (*Manager, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		cfg: cfg, fs: cfg.FS, log: cfg.Logger,
+		files:   vfs.NewCache(cfg.FS, cfg.MaxOpenFiles),
+		indexes: newIndexCache(cfg.MaxIndexCacheBytes),
+		logs:    map[partitionKey]*Log{},
+		woken:   make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+	}
+	m.rounds.New = func() any { return &round{} }
+	m.buffers.New = func() any { b := make([]byte, scanChunk); return &b }
+	m.retentionMs = m.nowMs()
+	if m.clusterID, err = m.chooseCluster(); err != nil {
+		return nil, err
+	}
+	for _, dir := range cfg.Dirs {
+		if err := m.openDir(dir); err != nil {
+			return nil, errors.Join(err, m.unlock())
+		}
+	}
+	if !cfg.Manual {
+		m.running.Go(m.background)
+	}
+	return m, nil
+}
+
+// chooseCluster returns the cluster's id: the configured one, that of the
+// directories, or a new one.
+func (m *Manager) chooseCluster() (string, error) {
+	if m.cfg.ClusterID != "" {
+		return m.cfg.ClusterID, nil
+	}
+	for _, dir := range m.cfg.Dirs {
+		id, found, err := datadir.Peek(m.fs, dir)
+		if err != nil {
+			return "", err
+		}
+		if found {
+			return id.ClusterID, nil
+		}
+	}
+	id, err := datadir.NewID()
+	return id.String(), err
+}
+
+func (m *Manager) openDir(dir string) error {
+	if slices.ContainsFunc(m.dirs, func(d *directory) bool { return d.path == dir }) {
+		return fmt.Errorf("log.dirs names %s twice", dir)
+	}
+	d := newDirectory(m, dir)
+	var err error
+	if d.identity, err = datadir.Open(m.fs, dir, m.clusterID, m.cfg.NodeID); err != nil {
+		return err
+	}
+	m.dirs = append(m.dirs, d)
+	if err := d.makeReserve(); err != nil {
+		m.log.Warn("no space reserved for a full disk", "dir", dir, "error", err)
+	}
+	if err := d.load(); err != nil {
+		return fmt.Errorf("opening log directory %s: %w", dir, err)
+	}
+	d.checkSpace()
+	return nil
+}
+
+func (m *Manager) unlock() error {
+	var errs []error
+	for _, d := range m.dirs {
+		if d.manifest != nil {
+			errs = append(errs, d.manifest.Close())
+		}
+		errs = append(errs, d.identity.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manager) nowMs() int64 { return m.cfg.Now().UnixMilli() }
+
+// ClusterID returns the id of the cluster the directories belong to.
+func (m *Manager) ClusterID() string { return m.clusterID }
+
+// Dirs describes the log directories, in the order of the configuration.
+func (m *Manager) Dirs() []DirInfo {
+	infos := make([]DirInfo, len(m.dirs))
+	for i, d := range m.dirs {
+		infos[i] = d.info()
+	}
+	return infos
+}
+
+// Log returns a partition's log, nil if this node has none.
+func (m *Manager) Log(topic string, partition int32) *Log {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.logs[partitionKey{topic, partition}]
+}
+
+// Logs returns every log, ordered by topic and partition.
+func (m *Manager) Logs() []*Log {
+	m.mu.Lock()
+	all := make([]*Log, 0, len(m.logs))
+	for _, l := range m.logs {
+		all = append(all, l)
+	}
+	m.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Log) int {
+		if c := strings.Compare(a.topic, b.topic); c != 0 {
+			return c
+		}
+		return int(a.partition - b.partition)
+	})
+	return all
+}
+
+func (m *Manager) logsIn(d *directory) []*Log {
+	return slices.DeleteFunc(m.Logs(), func(l *Log) bool { return l.dir != d })
+}
+
+// Create adds a partition and returns its log; one that is there already with the
+// same topic id is returned as it is, with the new settings. With another topic
+// id the error is INCONSISTENT_TOPIC_ID. The partition goes to the directory with
+// the fewest.
+func (m *Manager) Create(topic string, topicID wire.UUID, partition int32, cfg config.Topic) (*Log, error) {
+	key := partitionKey{topic, partition}
+	m.mu.Lock()
+	if err := m.usable(); err != nil {
+		m.mu.Unlock()
+		return nil, err
+	}
+	if l := m.logs[key]; l != nil {
+		m.mu.Unlock()
+		if l.topicID != topicID {
+			return nil, fmt.Errorf("creating %s with topic id %s: it is here with %s: %w", l, topicID, l.topicID, protocol.InconsistentTopicId)
+		}
+		l.SetConfig(cfg)
+		return l, nil
+	}
+	d := m.emptiest()
+	if d == nil {
+		m.mu.Unlock()
+		return nil, fmt.Errorf("creating %s-%d: every log directory failed: %w", topic, partition, protocol.KafkaStorageError)
+	}
+	l := newLog(d, d.nextID(), topic, topicID, partition, &cfg)
+	m.logs[key] = l
+	m.mu.Unlock()
+	if err := d.create(l); err != nil {
+		m.mu.Lock()
+		delete(m.logs, key)
+		m.mu.Unlock()
+		return nil, storageError("creating "+l.String(), err)
+	}
+	return l, nil
+}
+
+// usable tells why nothing can be done. m.mu is held.
+func (m *Manager) usable() error {
+	if m.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// emptiest returns the working directory with the fewest partitions. m.mu is held.
+func (m *Manager) emptiest() *directory {
+	counts := map[*directory]int{}
+	for _, l := range m.logs {
+		counts[l.dir]++
+	}
+	var best *directory
+	for _, d := range m.dirs {
+		if d.failure() == nil && (best == nil || counts[d] < counts[best]) {
+			best = d
+		}
+	}
+	return best
+}
+
+// Delete removes a partition. Readers keep what they hold; the files go after
+// file.delete.delay.ms. A partition that is not here is no error.
+func (m *Manager) Delete(topic string, partition int32) error {
+	key := partitionKey{topic, partition}
+	m.mu.Lock()
+	l := m.logs[key]
+	delete(m.logs, key)
+	m.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	l.holdStructural()
+	defer l.releaseStructural()
+	l.exclusive(func() { l.close(fmt.Errorf("%s was deleted: %w", l, protocol.UnknownTopicOrPartition)) })
+	gone, err := l.dir.remove(l)
+	l.dropAll()
+	if err != nil {
+		return storageError("deleting "+l.String(), err)
+	}
+	if gone != "" {
+		m.throwAway(trashed{name: gone, dir: true, dueMs: m.nowMs() + l.settings().fileDeleteDelayMs})
+	}
+	return nil
+}
+
+// close refuses every further append.
+func (l *Log) close(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = why
+}
+
+func (l *Log) settings() *settings {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.set
+}
+
+// dropAll gives up the files of a deleted log.
+func (l *Log) dropAll() {
+	l.mu.Lock()
+	segs := slices.Clone(l.segs)
+	l.mu.Unlock()
+	for _, s := range segs {
+		l.drop(s)
+	}
+}
+
+// drop gives up a segment's file: it stays readable for those who hold it.
+func (l *Log) drop(s *segment) {
+	l.mu.Lock()
+	pinned := s.pinned
+	s.dropped, s.pinned = true, false
+	l.mu.Unlock()
+	l.m.indexes.forget(s)
+	if s.handle == nil {
+		return
+	}
+	s.handle.Drop()
+	if pinned {
+		s.handle.Release()
+	}
+}
+
+func (m *Manager) takeBuffer() *[]byte {
+	b, _ := m.buffers.Get().(*[]byte)
+	return b
+}
+
+func (m *Manager) giveBuffer(b *[]byte) { m.buffers.Put(b) }
+
+// Close stops the background work and leaves the directories clean: everything is
+// synced, indexes and producers are saved, and the next Open reads one manifest.
+// Appends under way are finished, later ones refused.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil
+	}
+	m.closed = true
+	m.mu.Unlock()
+	close(m.stop)
+	var errs []error
+	for _, l := range m.Logs() {
+		l.exclusive(func() { l.close(fmt.Errorf("appending to %s: %w: %w", l, protocol.NotLeaderOrFollower, ErrClosed)) })
+	}
+	m.running.Wait()
+	for _, d := range m.dirs {
+		errs = append(errs, d.close())
+	}
+	errs = append(errs, m.unlock())
+	return errors.Join(errs...)
+}
+
+// timeAt returns a millisecond as time for timers.
+func until(nowMs, dueMs int64) time.Duration {
+	return time.Duration(max(0, dueMs-nowMs)) * time.Millisecond
+}

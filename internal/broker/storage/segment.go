@@ -1,0 +1,144 @@
+package storage
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/kafka/record"
+	"github.com/naru-stream/naru/internal/vfs"
+)
+
+// The suffixes of a partition's files.
+const (
+	logSuffix      = ".log"
+	indexSuffix    = ".nidx"
+	snapshotSuffix = ".nsnap"
+	deletedSuffix  = ".deleted"
+	cleanedSuffix  = ".cleaned"
+	swapSuffix     = ".swap"
+	tmpSuffix      = ".tmp"
+)
+
+// noTimestamp is the largest timestamp of no batches.
+const noTimestamp = math.MinInt64
+
+// segment is one file of a log. The fields below the line are guarded by the
+// log's mu; only the goroutine that holds the log's writer token or its
+// structural token changes them.
+type segment struct {
+	base   int64
+	handle *vfs.Handle // nil until the file exists
+
+	next               int64 // offset after the last batch
+	size               int64 // bytes written
+	synced             int64 // bytes known to be on disk
+	maxTimestamp       int64
+	maxTimestampOffset int64
+	firstTimestamp     int64
+	idx                index.Index // boundaries at and behind idxFrom
+	idxFrom            int64       // those before are in the sidecar
+	sealed             bool        // synced, no longer written, sidecar made
+	pinned             bool        // the file is held open until it is synced
+	dropped            bool        // no longer part of the log
+}
+
+func newSegment(base int64) *segment {
+	return &segment{base: base, next: base, maxTimestamp: noTimestamp, firstTimestamp: noTimestamp, maxTimestampOffset: base}
+}
+
+// fileName returns a file name as Kafka makes it: twenty digits and a suffix.
+func fileName(offset int64, suffix string) string {
+	return fmt.Sprintf("%020d%s", offset, suffix)
+}
+
+// parseFileName returns the offset of a name with this suffix.
+func parseFileName(name, suffix string) (int64, bool) {
+	digits, ok := strings.CutSuffix(name, suffix)
+	if !ok || len(digits) != 20 {
+		return 0, false
+	}
+	offset, err := strconv.ParseInt(digits, 10, 64)
+	return offset, err == nil && offset >= 0
+}
+
+func (l *Log) file(offset int64, suffix string) string {
+	return path.Join(l.path, fileName(offset, suffix))
+}
+
+// describe returns the segment as the manifest keeps it: only what is synced.
+func (s *segment) describe() manifest.Segment {
+	return manifest.Segment{
+		BaseOffset: s.base, NextOffset: s.next, Size: s.size,
+		MaxTimestamp: s.maxTimestamp, MaxTimestampOffset: s.maxTimestampOffset,
+		FirstTimestamp: s.firstTimestamp, Sealed: s.sealed,
+	}
+}
+
+// boundary is the start of a batch.
+type boundary struct {
+	offset   int64
+	position int64
+}
+
+// tailBoundaries is how many of the last appends are remembered, so that readers
+// at the end of the log need neither index nor disk.
+const tailBoundaries = 16
+
+// tail remembers the last boundaries of the active segment.
+type tail struct {
+	ring [tailBoundaries]boundary
+	next int // index of the oldest
+	len  int
+}
+
+func (t *tail) add(b boundary) {
+	t.ring[t.next] = b
+	t.next = (t.next + 1) % tailBoundaries
+	t.len = min(t.len+1, tailBoundaries)
+}
+
+// find returns the position of a batch that starts at exactly this offset.
+func (t *tail) find(offset int64) (int64, bool) {
+	for i := range t.len {
+		if b := t.ring[(t.next-1-i+2*tailBoundaries)%tailBoundaries]; b.offset == offset {
+			return b.position, true
+		}
+	}
+	return 0, false
+}
+
+// floor returns the last boundary at or before a position, false if all are
+// behind it.
+func (t *tail) floor(position int64) (boundary, bool) {
+	for i := range t.len {
+		if b := t.ring[(t.next-1-i+2*tailBoundaries)%tailBoundaries]; b.position <= position {
+			return b, true
+		}
+	}
+	return boundary{}, false
+}
+
+func (t *tail) reset() { t.next, t.len = 0, 0 }
+
+// add counts a batch that lies at the end of the segment.
+func (s *segment) add(b record.Batch, interval int64) {
+	s.idx.Add(index.Entry{
+		RelativeOffset:     uint32(b.BaseOffset() - s.base),
+		Position:           uint32(s.size),
+		MaxTimestampBefore: s.maxTimestamp,
+	}, interval)
+	ts := b.MaxTimestamp()
+	if s.size == 0 {
+		s.firstTimestamp = ts
+	}
+	if ts > s.maxTimestamp {
+		s.maxTimestamp, s.maxTimestampOffset = ts, b.BaseOffset()
+	}
+	s.size += int64(b.Size())
+	s.next = b.NextOffset()
+}
