@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/naru-stream/naru/conformance/internal/broker"
 	"github.com/naru-stream/naru/conformance/internal/disk"
+	"github.com/naru-stream/naru/conformance/internal/kcat"
 	"github.com/naru-stream/naru/conformance/internal/proc"
 	"github.com/naru-stream/naru/conformance/internal/program"
 	"github.com/naru-stream/naru/conformance/internal/scenario"
@@ -32,6 +34,7 @@ type namedInstall struct {
 // installs lists every client under test in the order of a run.
 func installs() []namedInstall {
 	list := []namedInstall{
+		{kcat.Client, installKcat},
 		{"franz-go", fromProgram(setup.Env.Franz)},
 		{"confluent-kafka-go", fromProgram(setup.Env.Confluent)},
 		{"kafka-python", fromProgram(python("kafka-python"))},
@@ -99,6 +102,34 @@ func fromProgram(build func(setup.Env, context.Context) (program.Program, error)
 			return results
 		}}, nil
 	}
+}
+
+// installKcat makes the runner of kcat, with the million lines as a scenario of its own.
+func installKcat(ctx context.Context, env setup.Env) (runner, error) {
+	path, err := env.Kcat(ctx)
+	if err != nil {
+		return runner{}, err
+	}
+	words, err := env.Words(ctx)
+	if err != nil {
+		return runner{}, err
+	}
+	return runner{kcat.Client, func(ctx context.Context, b *broker.Broker, o options) []scenario.Result {
+		k := kcat.Kcat{Path: path, Addr: b.Addr, Dir: filepath.Dir(b.DataDir)}
+		results := k.Run(ctx, o.limit)
+		checkCodecs(results, b.DataDir)
+		began := time.Now()
+		lines := scenario.Result{Client: kcat.Client, Scenario: "million-lines", Status: scenario.OK}
+		err := k.Lines(ctx, words)
+		if err == nil {
+			err = disk.OnlyCodec(b.DataDir, kcat.LinesTopic, "lz4")
+		}
+		if err != nil {
+			lines.Status, lines.Detail = scenario.Fail, err.Error()
+		}
+		lines.Millis = time.Since(began).Milliseconds()
+		return append(results, lines)
+	}}, nil
 }
 
 // checkCodecs fails a compression scenario whose batches on disk do not have its codec.
