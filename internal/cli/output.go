@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,12 +27,16 @@ func (a *app) show(v any, text func(w io.Writer)) error {
 
 // table prints rows in aligned columns under a head line.
 func table(w io.Writer, head string, rows [][]string) {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	var buf bytes.Buffer
+	tw := tabwriter.NewWriter(&buf, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, strings.ReplaceAll(head, " ", "\t"))
 	for _, r := range rows {
 		fmt.Fprintln(tw, strings.Join(r, "\t"))
 	}
-	_ = tw.Flush() // a write error shows on w itself
+	_ = tw.Flush() // writing to memory does not fail
+	for line := range strings.Lines(buf.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
 }
 
 func ints(ns []int32) string {
@@ -39,7 +44,7 @@ func ints(ns []int32) string {
 	for i, n := range ns {
 		s[i] = strconv.Itoa(int(n))
 	}
-	return strings.Join(s, ",")
+	return dash(strings.Join(s, ","))
 }
 
 func dash(s string) string {
