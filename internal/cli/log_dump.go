@@ -165,8 +165,8 @@ func dumpBatch(name string, at int64, b record.Batch, records bool, scratch *rec
 		Position: at, TimestampType: b.TimestampType().String(), MaxTimestamp: b.MaxTimestamp(), Size: b.Size(), Magic: b.Magic(),
 		Codec: b.Codec().String(), CRC: b.CRC(), IsValid: true,
 	}
-	if !b.HasProducerID() {
-		d.LastSequence = b.BaseSequence()
+	if d.BaseSequence >= 0 { // Kafka numbers its own records without a producer id
+		d.LastSequence = record.AddSequence(d.BaseSequence, b.LastOffsetDelta())
 	}
 	if ms, ok := b.DeleteHorizonMs(); ok {
 		d.DeleteHorizonMs = &ms
@@ -220,6 +220,9 @@ func size(b []byte) int {
 	return len(b)
 }
 
+// printable replaces each byte that is not UTF-8, as Java does.
+func printable(b []byte) string { return string([]rune(string(b))) }
+
 func controlText(r *record.Record) string {
 	if m, ok, err := record.ParseEndTxn(r); ok && err == nil {
 		what := map[bool]string{true: "COMMIT", false: "ABORT"}[m.Type == record.ControlCommit]
@@ -257,10 +260,10 @@ func (a *app) printBatch(w io.Writer, d dumpedBatch) error {
 			line += " " + r.Control
 		} else {
 			if r.key != nil {
-				line += " key: " + string(r.key)
+				line += " key: " + printable(r.key)
 			}
 			if r.value != nil {
-				line += " payload: " + string(r.value)
+				line += " payload: " + printable(r.value)
 			}
 		}
 		_, err = fmt.Fprintln(w, line)
