@@ -15,6 +15,7 @@ import (
 	"github.com/naru-stream/naru/conformance/internal/program"
 	"github.com/naru-stream/naru/conformance/internal/scenario"
 	"github.com/naru-stream/naru/conformance/internal/setup"
+	"github.com/naru-stream/naru/conformance/internal/tools"
 )
 
 // runner runs one client against a broker.
@@ -44,7 +45,14 @@ func installs() []namedInstall {
 	for _, v := range setup.JavaVersions {
 		list = append(list, namedInstall{"java-" + v, fromProgram(func(e setup.Env, ctx context.Context) (program.Program, error) { return e.Java(ctx, v) })})
 	}
-	return list
+	return append(list, namedInstall{tools.Client, installTools})
+}
+
+func installTools(ctx context.Context, env setup.Env) (runner, error) {
+	java, err := env.JavaTool(ctx)
+	return runner{tools.Client, func(ctx context.Context, b *broker.Broker, o options) []scenario.Result {
+		return tools.Tools{Java: java, Addr: b.Addr, Dir: filepath.Dir(b.DataDir)}.Run(ctx, o.limit)
+	}}, err
 }
 
 func python(client string) func(setup.Env, context.Context) (program.Program, error) {

@@ -6,10 +6,8 @@ import (
 	"strings"
 
 	"github.com/naru-stream/naru/conformance/internal/scenario"
+	"github.com/naru-stream/naru/conformance/internal/tools"
 )
-
-// ToolClient is the name under which the console tools' steps are recorded.
-const ToolClient = "console-tools"
 
 var marks = map[scenario.Status]string{scenario.OK: "✓", scenario.Fail: "✗", scenario.NA: "–", "": "·"}
 
@@ -23,7 +21,7 @@ func Markdown(kafka, naru scenario.Target, explained []Explanation) string {
 	all := cells(kafka, naru)
 	var clients []string
 	for _, c := range all {
-		if c.client != ToolClient && !slices.Contains(clients, c.client) {
+		if c.client != tools.Client && !slices.Contains(clients, c.client) {
 			clients = append(clients, c.client)
 		}
 	}
@@ -31,7 +29,7 @@ func Markdown(kafka, naru scenario.Target, explained []Explanation) string {
 	fmt.Fprintf(&b, "| scenario | %s |\n|---|%s\n", strings.Join(clients, " | "), strings.Repeat(":-:|", len(clients)))
 	names := slices.Clone(scenario.Names)
 	for _, c := range all { // scenarios that only one client has
-		if c.client != ToolClient && !slices.Contains(names, c.scenario) {
+		if c.client != tools.Client && !slices.Contains(names, c.scenario) {
 			names = append(names, c.scenario)
 		}
 	}
@@ -43,16 +41,16 @@ func Markdown(kafka, naru scenario.Target, explained []Explanation) string {
 		}
 		b.WriteString("\n")
 	}
-	tools(&b, all, k, n)
+	toolTable(&b, all, k, n)
 	notAvailable(&b, all, k, n)
 	differences(&b, Differences(kafka, naru, explained, nil))
 	return b.String()
 }
 
-func tools(b *strings.Builder, all []cell, k, n map[cell]scenario.Result) {
+func toolTable(b *strings.Builder, all []cell, k, n map[cell]scenario.Result) {
 	fmt.Fprintf(b, "\n## Console tools\n\nStandard output compared line by line after ids, ports and times are replaced.\n\n| step | Kafka | Naru | output |\n|---|:-:|:-:|---|\n")
 	for _, c := range all {
-		if c.client != ToolClient {
+		if c.client != tools.Client {
 			continue
 		}
 		same := "·"

@@ -1,0 +1,60 @@
+package tools
+
+// steps is one life of two topics and a group, through the tools.
+var steps = []step{
+	{name: "topics --create", tool: "kafka-topics", args: []string{"--create", "--topic", "tools-one", "--partitions", "2", "--replication-factor", "1", "--config", "retention.ms=3600000"}, want: []string{"Created topic tools-one."}},
+	{name: "topics --create (defaults)", tool: "kafka-topics", args: []string{"--create", "--topic", "tools-two"}, want: []string{"Created topic tools-two."}},
+	{name: "topics --create (exists)", tool: "kafka-topics", args: []string{"--create", "--topic", "tools-one"}, code: 1, want: []string{"already exists"}},
+	{name: "topics --create (bad name)", tool: "kafka-topics", args: []string{"--create", "--topic", "tools one!"}, code: 1},
+	{name: "topics --create (bad config)", tool: "kafka-topics", args: []string{"--create", "--topic", "tools-bad", "--config", "retention.ms=soon"}, code: 1},
+	{name: "topics --create (replication 3)", tool: "kafka-topics", args: []string{"--create", "--topic", "tools-bad", "--replication-factor", "3"}, code: 1},
+	{name: "topics --list", tool: "kafka-topics", args: []string{"--list"}, lines: []string{"tools-"}, want: []string{"tools-one", "tools-two"}},
+	{name: "topics --describe", tool: "kafka-topics", args: []string{"--describe", "--topic", "tools-one"}, want: []string{"PartitionCount: 2", "retention.ms=3600000", "Isr: 1"}},
+	{name: "topics --describe (unknown)", tool: "kafka-topics", args: []string{"--describe", "--topic", "tools-none"}, code: 1, want: []string{"does not exist as expected"}},
+	{name: "topics --alter --partitions", tool: "kafka-topics", args: []string{"--alter", "--topic", "tools-two", "--partitions", "3"}},
+	{name: "topics --alter (fewer)", tool: "kafka-topics", args: []string{"--alter", "--topic", "tools-two", "--partitions", "2"}, code: 1},
+	{name: "topics --describe (altered)", tool: "kafka-topics", args: []string{"--describe", "--topic", "tools-two"}, want: []string{"PartitionCount: 3"}},
+	{name: "topics --describe --unavailable-partitions", tool: "kafka-topics", args: []string{"--describe", "--unavailable-partitions"}},
+
+	{name: "configs --alter topic", tool: "kafka-configs", args: []string{"--alter", "--entity-type", "topics", "--entity-name", "tools-one", "--add-config", "cleanup.policy=[compact,delete],max.message.bytes=2097152"}},
+	{name: "configs --describe topic", tool: "kafka-configs", args: []string{"--describe", "--entity-type", "topics", "--entity-name", "tools-one"}, want: []string{"max.message.bytes=2097152"}},
+	{name: "configs --describe topic --all", tool: "kafka-configs", args: []string{"--describe", "--entity-type", "topics", "--entity-name", "tools-one", "--all"}, sorted: true, want: []string{"segment.bytes=1073741824"}},
+	{name: "configs --alter topic (unknown key)", tool: "kafka-configs", args: []string{"--alter", "--entity-type", "topics", "--entity-name", "tools-one", "--add-config", "retention.miles=5"}, code: 1},
+	{name: "configs --alter topic (bad value)", tool: "kafka-configs", args: []string{"--alter", "--entity-type", "topics", "--entity-name", "tools-one", "--add-config", "retention.ms=soon"}, code: 1},
+	{name: "configs --alter topic --delete-config", tool: "kafka-configs", args: []string{"--alter", "--entity-type", "topics", "--entity-name", "tools-one", "--delete-config", "cleanup.policy,max.message.bytes"}},
+	{name: "configs --describe topic (after)", tool: "kafka-configs", args: []string{"--describe", "--entity-type", "topics", "--entity-name", "tools-one"}},
+	{name: "configs --alter broker default", tool: "kafka-configs", args: []string{"--alter", "--entity-type", "brokers", "--entity-default", "--add-config", "log.retention.ms=7200000"}},
+	{name: "configs --describe broker default", tool: "kafka-configs", args: []string{"--describe", "--entity-type", "brokers", "--entity-default"}, want: []string{"log.retention.ms=7200000"}},
+	{name: "configs --describe topic (broker default)", tool: "kafka-configs", args: []string{"--describe", "--entity-type", "topics", "--entity-name", "tools-two", "--all"}, lines: []string{"retention.ms="}, sorted: true, want: []string{"retention.ms=7200000"}},
+	{name: "configs --alter broker default (delete)", tool: "kafka-configs", args: []string{"--alter", "--entity-type", "brokers", "--entity-default", "--delete-config", "log.retention.ms"}},
+
+	{name: "console-producer", tool: "kafka-console-producer", args: []string{"--topic", "tools-one", "--reader-property", "parse.key=true", "--reader-property", "key.separator=:", "--compression-codec", "gzip"}, stdin: "a:one\nb:two\na:three\nc:네\na:five\n"},
+	{name: "console-consumer", tool: "kafka-console-consumer", args: []string{"--topic", "tools-one", "--from-beginning", "--max-messages", "5", "--timeout-ms", "15000", "--formatter-property", "print.key=true", "--formatter-property", "print.partition=true", "--formatter-property", "print.offset=true", "--formatter-property", "print.timestamp=true"}, sorted: true, want: []string{"a one", "c 네"}},
+	{name: "console-consumer --group", tool: "kafka-console-consumer", args: []string{"--topic", "tools-one", "--group", "tools-group", "--from-beginning", "--max-messages", "5", "--timeout-ms", "15000"}, sorted: true, want: []string{"five", "one"}},
+	{name: "console-consumer --partition --offset", tool: "kafka-console-consumer", args: []string{"--topic", "tools-one", "--partition", "0", "--offset", "1", "--max-messages", "2", "--timeout-ms", "15000"}},
+
+	{name: "get-offsets", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one"}, sorted: true},
+	{name: "get-offsets earliest", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one", "--time", "earliest"}, sorted: true},
+	{name: "get-offsets max-timestamp", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one", "--time", "max-timestamp"}, sorted: true},
+	{name: "get-offsets by time", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one", "--time", "1000"}, sorted: true},
+
+	{name: "consumer-groups --list", tool: "kafka-consumer-groups", args: []string{"--list"}, lines: []string{"tools-"}, want: []string{"tools-group"}},
+	{name: "consumer-groups --list --state", tool: "kafka-consumer-groups", args: []string{"--list", "--state", "Empty"}, lines: []string{"GROUP", "tools-"}, want: []string{"Empty"}},
+	{name: "consumer-groups --describe", tool: "kafka-consumer-groups", args: []string{"--describe", "--group", "tools-group"}, sorted: true, want: []string{"tools-group tools-one 0"}},
+	{name: "consumer-groups --describe --state", tool: "kafka-consumer-groups", args: []string{"--describe", "--group", "tools-group", "--state"}, want: []string{"Empty"}},
+	{name: "consumer-groups --describe --members", tool: "kafka-consumer-groups", args: []string{"--describe", "--group", "tools-group", "--members"}},
+	{name: "consumer-groups --describe (unknown)", tool: "kafka-consumer-groups", args: []string{"--describe", "--group", "tools-nobody"}},
+	{name: "consumer-groups --reset-offsets", tool: "kafka-consumer-groups", args: []string{"--reset-offsets", "--group", "tools-group", "--topic", "tools-one", "--to-earliest", "--execute"}, sorted: true, want: []string{"tools-one 0 0"}},
+	{name: "consumer-groups --describe (reset)", tool: "kafka-consumer-groups", args: []string{"--describe", "--group", "tools-group"}, sorted: true},
+	{name: "consumer-groups --delete-offsets", tool: "kafka-consumer-groups", args: []string{"--delete-offsets", "--group", "tools-group", "--topic", "tools-one:1"}, want: []string{"Successful"}},
+	{name: "consumer-groups --delete", tool: "kafka-consumer-groups", args: []string{"--delete", "--group", "tools-group"}, want: []string{"was successful"}},
+	{name: "consumer-groups --delete (unknown)", tool: "kafka-consumer-groups", args: []string{"--delete", "--group", "tools-nobody"}},
+
+	{name: "delete-records", tool: "kafka-delete-records", args: []string{"--offset-json-file", "@DIR@/delete-records.json"}, want: []string{"low_watermark: 2"}},
+	{name: "get-offsets (deleted records)", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one", "--time", "earliest"}, sorted: true, want: []string{"tools-one:0:2"}},
+	{name: "cluster cluster-id", tool: "kafka-cluster", args: []string{"cluster-id"}, want: []string{"CLUSTER-ID"}},
+
+	{name: "topics --delete", tool: "kafka-topics", args: []string{"--delete", "--topic", "tools-one"}},
+	{name: "topics --delete (unknown)", tool: "kafka-topics", args: []string{"--delete", "--topic", "tools-none"}, code: 1},
+	{name: "topics --list (after)", tool: "kafka-topics", args: []string{"--list"}, lines: []string{"tools-"}, want: []string{"tools-two"}},
+}
