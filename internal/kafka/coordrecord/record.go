@@ -36,8 +36,8 @@ const (
 	Share
 )
 
-// newKey returns an empty key of the type, or nil.
-func (f Family) newKey(number int16) Key {
+// NewKey returns an empty key of the type, or nil.
+func (f Family) NewKey(number int16) Key {
 	switch f {
 	case Group:
 		return newGroupKey(number)
@@ -47,8 +47,8 @@ func (f Family) newKey(number int16) Key {
 	return newShareKey(number)
 }
 
-// newValue returns an empty value of the type, or nil.
-func (f Family) newValue(number int16) Value {
+// NewValue returns an empty value of the type, or nil.
+func (f Family) NewValue(number int16) Value {
 	switch f {
 	case Group:
 		return newGroupValue(number)
@@ -73,7 +73,7 @@ func (f Family) ParseKey(b []byte) (Key, error) {
 	if r.Err() != nil {
 		return nil, r.Finish("record key", 0)
 	}
-	k := f.newKey(number)
+	k := f.NewKey(number)
 	if k == nil {
 		return nil, fmt.Errorf("reading a record key: %w %d", ErrUnknownType, number)
 	}
@@ -91,7 +91,7 @@ func (f Family) ParseValue(k Key, b []byte) (Value, int16, error) {
 	if r.Err() != nil {
 		return nil, 0, r.Finish("record value", 0)
 	}
-	v := f.newValue(k.RecordType())
+	v := f.NewValue(k.RecordType())
 	if v == nil {
 		return nil, 0, fmt.Errorf("reading a record value: %w %d", ErrUnknownType, k.RecordType())
 	}

@@ -42,7 +42,7 @@ func TestEveryRecordComesBackFromItsKeyAndValue(t *testing.T) {
 	for family, want := range families {
 		types := 0
 		for number := int16(0); number < 64; number++ {
-			key, value := family.newKey(number), family.newValue(number)
+			key, value := family.NewKey(number), family.NewValue(number)
 			if key == nil || value == nil {
 				continue
 			}
@@ -189,7 +189,7 @@ func TestConsumerProtocolOfANewerVersionIsRead(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, family := range []Family{Group, Transaction, Share} {
 		for number := int16(0); number < 32; number++ {
-			if k, v := family.newKey(number), family.newValue(number); k != nil && v != nil {
+			if k, v := family.NewKey(number), family.NewValue(number); k != nil && v != nil {
 				_, hi := v.Versions()
 				f.Add(uint8(family), AppendKey(nil, k), v.Append(wire.AppendInt16(nil, hi), hi))
 			}
