@@ -63,6 +63,13 @@ func (p *producer) lastSeq() int32 {
 	return p.at(int(p.used) - 1).lastSeq
 }
 
+func (p *producer) lastDataOffset() int64 {
+	if p.used == 0 {
+		return NoOffset
+	}
+	return p.at(int(p.used) - 1).lastOffset
+}
+
 // setEpoch takes over an epoch; batches of another epoch are forgotten, since no
 // duplicate of them can be accepted any more.
 func (p *producer) setEpoch(epoch int16) {
@@ -99,6 +106,7 @@ type Producer struct {
 	ID               int64
 	Epoch            int16
 	LastSequence     int32 // record.NoSequence when only markers are known
+	LastDataOffset   int64 // of the last batch, NoOffset when only markers are known
 	LastTimestampMs  int64
 	CoordinatorEpoch int32 // −1 when no marker has been seen
 	TxnFirstOffset   int64 // NoOffset when no transaction is open

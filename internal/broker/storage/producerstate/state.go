@@ -311,24 +311,14 @@ func (s *State) EndOffset() int64 { return s.endOffset }
 // Len returns how many producers are remembered.
 func (s *State) Len() int { return len(s.producers) }
 
-// LastSequence returns the epoch and last sequence number of the producer's last
-// batch, which the cleaner must not lose. Ok is false if it is not known.
-func (s *State) LastSequence(producerID int64) (epoch int16, sequence int32, ok bool) {
-	n := s.producers[producerID]
-	if n == nil || n.used == 0 {
-		return record.NoProducerEpoch, record.NoSequence, false
-	}
-	return n.epoch, n.lastSeq(), true
-}
-
 // All iterates over the producers, the one not seen for longest first. The State
 // must not change meanwhile.
 func (s *State) All() iter.Seq[Producer] {
 	return func(yield func(Producer) bool) {
 		for n := s.list.next; n != &s.list; n = n.next {
 			p := Producer{
-				ID: n.id, Epoch: n.epoch, LastSequence: n.lastSeq(), LastTimestampMs: n.lastTimestamp,
-				CoordinatorEpoch: n.coordinatorEpoch, TxnFirstOffset: n.txnFirstOffset,
+				ID: n.id, Epoch: n.epoch, LastSequence: n.lastSeq(), LastDataOffset: n.lastDataOffset(),
+				LastTimestampMs: n.lastTimestamp, CoordinatorEpoch: n.coordinatorEpoch, TxnFirstOffset: n.txnFirstOffset,
 			}
 			if !yield(p) {
 				return

@@ -1,0 +1,203 @@
+package cleaner
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+)
+
+// Clock is the time the worker lives in.
+type Clock interface {
+	// Now returns the present time.
+	Now() time.Time
+	// Sleep waits for d or until ctx ends, and then returns its error.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// Config configures a Cleaner; the names are those of Kafka's log.cleaner.*
+// settings.
+type Config struct {
+	// Threads is log.cleaner.threads: how many logs are cleaned at once.
+	Threads int
+	// DedupeBufferBytes is log.cleaner.dedupe.buffer.size, shared by the threads.
+	DedupeBufferBytes int64
+	// IOBufferBytes is log.cleaner.io.buffer.size, shared by the threads.
+	IOBufferBytes int
+	// MaxBytesPerSecond is log.cleaner.io.max.bytes.per.second over all threads,
+	// reads and writes.
+	MaxBytesPerSecond float64
+	// Backoff is log.cleaner.backoff.ms: the pause when nothing is to be cleaned.
+	Backoff time.Duration
+	// Logs returns the logs that are compacted now. A Log must be the same value
+	// every time.
+	Logs   func() []Log
+	Clock  Clock
+	Logger *slog.Logger
+}
+
+// failedRounds is how many Backoffs a log is left alone after its cleaning failed.
+const failedRounds = 20
+
+// Cleaner cleans the logs of a node in the background.
+type Cleaner struct {
+	cfg  Config
+	pace pace
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu     sync.Mutex
+	busy   map[Log]struct{}
+	failed map[Log]time.Time // when to try again
+}
+
+// New returns a Cleaner that has not been started.
+func New(cfg Config) *Cleaner {
+	cfg.Threads = max(cfg.Threads, 1)
+	return &Cleaner{
+		cfg:    cfg,
+		pace:   pace{bytesPerSecond: cfg.MaxBytesPerSecond, clock: cfg.Clock},
+		busy:   map[Log]struct{}{},
+		failed: map[Log]time.Time{},
+	}
+}
+
+// Start starts the goroutines. It is called once.
+func (c *Cleaner) Start() {
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	for range c.cfg.Threads {
+		c.done.Go(func() { c.loop(ctx) })
+	}
+}
+
+// Close ends the goroutines and waits for them. What was being cleaned is left as
+// it was.
+func (c *Cleaner) Close() {
+	if c.stop != nil {
+		c.stop()
+	}
+	c.done.Wait()
+}
+
+func (c *Cleaner) loop(ctx context.Context) {
+	for ctx.Err() == nil {
+		if c.CleanOne(ctx) {
+			continue
+		}
+		if err := c.cfg.Clock.Sleep(ctx, c.cfg.Backoff); err != nil {
+			return
+		}
+	}
+}
+
+// CleanOne cleans the log that needs it most and tells whether there was one.
+// It may be called from several goroutines.
+func (c *Cleaner) CleanOne(ctx context.Context) bool {
+	now := c.cfg.Clock.Now()
+	log, picture, plan := c.take(now)
+	if log == nil {
+		return false
+	}
+	limits := Limits{
+		DedupeBufferBytes: c.cfg.DedupeBufferBytes / int64(c.cfg.Threads),
+		BufferBytes:       max(c.cfg.IOBufferBytes/c.cfg.Threads/2, 1),
+		Pace:              c.pace.spend,
+	}
+	stats, err := Clean(ctx, log, plan, picture.Policy, now.UnixMilli(), limits)
+	c.release(log, now, err)
+	switch {
+	case err == nil:
+		c.cfg.Logger.Info("log cleaned", "log", log.String(), "dirty_ratio", plan.Ratio,
+			"bytes_read", stats.BytesRead, "bytes_written", stats.BytesWritten,
+			"records_read", stats.RecordsRead, "records_kept", stats.Records,
+			"segments", stats.Segments, "segments_after", stats.Groups,
+			"duration_ms", c.cfg.Clock.Now().Sub(now).Milliseconds())
+	case errors.Is(err, ErrChanged) || ctx.Err() != nil:
+		c.cfg.Logger.Debug("log cleaning given up", "log", log.String(), "error", err)
+	default:
+		c.cfg.Logger.Error("log cleaning failed; it is tried again later", "log", log.String(), "error", err)
+	}
+	return true
+}
+
+// take picks the dirtiest log that no other goroutine cleans.
+func (c *Cleaner) take(now time.Time) (best Log, picture Picture, plan Plan) {
+	logs := c.cfg.Logs()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := make(map[Log]struct{}, len(c.failed))
+	for _, log := range logs {
+		known[log] = struct{}{}
+		if _, busy := c.busy[log]; busy || now.Before(c.failed[log]) {
+			continue
+		}
+		p, err := log.Picture()
+		if err != nil {
+			continue // being closed or removed
+		}
+		if candidate := Make(p, now.UnixMilli()); candidate.Due && (best == nil || candidate.dirtier(&plan)) {
+			best, picture, plan = log, p, candidate
+		}
+	}
+	for log := range c.failed {
+		if _, ok := known[log]; !ok {
+			delete(c.failed, log)
+		}
+	}
+	if best != nil {
+		c.busy[best] = struct{}{}
+	}
+	return best, picture, plan
+}
+
+func (c *Cleaner) release(log Log, now time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.busy, log)
+	switch {
+	case err == nil:
+		delete(c.failed, log)
+	case errors.Is(err, ErrChanged):
+		c.failed[log] = now.Add(c.cfg.Backoff)
+	default:
+		c.failed[log] = now.Add(failedRounds * c.cfg.Backoff)
+	}
+}
+
+// pace keeps all threads together to a byte rate.
+type pace struct {
+	bytesPerSecond float64
+	clock          Clock
+
+	mu   sync.Mutex
+	free time.Time // when the bytes spent so far are paid for
+}
+
+// burst is for how long bytes may be spent ahead: pauses shorter than that are not
+// worth the wake-up.
+const burst = 100 * time.Millisecond
+
+func (p *pace) spend(ctx context.Context, bytes int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if p.bytesPerSecond <= 0 || p.bytesPerSecond >= math.MaxInt64 {
+		return nil
+	}
+	cost := time.Duration(float64(bytes) / p.bytesPerSecond * float64(time.Second))
+	p.mu.Lock()
+	now := p.clock.Now()
+	if p.free.Before(now) {
+		p.free = now
+	}
+	p.free = p.free.Add(cost)
+	wait := p.free.Sub(now)
+	p.mu.Unlock()
+	if wait < burst {
+		return nil
+	}
+	return p.clock.Sleep(ctx, wait)
+}
