@@ -18,9 +18,13 @@ import (
 	"github.com/naru-stream/naru/internal/kafka/config"
 )
 
-// node is a running broker.
+// node is a running broker, a *naru.Node.
 type node interface {
 	Addr() string
+	DataDirs() []string
+	Durability() string
+	Failed() <-chan struct{}
+	Err() error
 	Close() error
 }
 
@@ -68,22 +72,24 @@ func (a *app) runStart(ctx context.Context, o *startOptions, args []string) erro
 	if err != nil {
 		return err
 	}
-	for _, w := range append(warnings, config.Unknown(properties)...) {
-		fmt.Fprintf(a.err, "warning: %s\n", w)
+	for _, w := range warnings {
+		log.Warn("doubtful setting", "problem", w)
 	}
-	values, err := config.NewValues(properties)
-	if err != nil {
+	if _, err := config.NewValues(properties); err != nil {
 		return &usageError{errors.New("settings are not valid:\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  "))}
 	}
 	n, err := a.start(ctx, properties, log)
 	if err != nil {
 		return fmt.Errorf("starting the node: %w", err)
 	}
-	ready(a.out, n, values, a.now().Sub(began))
-	<-ctx.Done()
-	log.Info("node stopping")
-	if err := n.Close(); err != nil {
-		return fmt.Errorf("stopping the node: %w", err)
+	ready(a.out, n, a.now().Sub(began))
+	select {
+	case <-ctx.Done():
+		log.Info("node stopping")
+	case <-n.Failed():
+	}
+	if err := errors.Join(n.Err(), n.Close()); err != nil {
+		return fmt.Errorf("the node stopped: %w", err)
 	}
 	log.Info("node stopped")
 	return nil
@@ -130,20 +136,15 @@ func readProperties(name string) (string, error) {
 }
 
 // ready prints the block that tells that clients are served.
-func ready(w io.Writer, n node, values config.Values, took time.Duration) {
-	dirs := values.List("log.dirs")
-	if len(dirs) == 0 && values.IsSet("log.dir") {
-		dirs = []string{values.String("log.dir")}
-	}
-	if len(dirs) == 0 {
-		dirs = []string{"naru-data"}
-	}
-	for i, d := range dirs {
+func ready(w io.Writer, n node, took time.Duration) {
+	var dirs []string
+	for _, d := range n.DataDirs() {
 		if abs, err := filepath.Abs(d); err == nil {
-			dirs[i] = abs
+			d = abs
 		}
+		dirs = append(dirs, d)
 	}
-	mode := values.String("naru.durability")
+	mode := n.Durability()
 	meaning := map[string]string{
 		"auto":  "a record is synced before it is acknowledged where one replica may acknowledge it",
 		"group": "a record is synced before it is acknowledged",

@@ -106,7 +106,6 @@ var logKeys = []Key{
 		Doc: "For topics without their own file.delete.delay.ms: milliseconds between taking a segment out of the log and removing its file."},
 	{Name: "message.max.bytes", Type: Int, Default: "1048588", Mode: ClusterWide, Valid: atLeast(0),
 		Doc: "For topics without their own max.message.bytes: largest record batch in bytes that the topic accepts, after compression."},
-	{Name: "num.recovery.threads.per.data.dir", Type: Int, Default: "2", Mode: ClusterWide, Valid: atLeast(1), Status: Accepted,
-		Why: "recovery reads only the end of each log",
-		Doc: "Threads a directory's logs are recovered with."},
+	{Name: "num.recovery.threads.per.data.dir", Type: Int, Default: "2", Mode: ClusterWide, Valid: atLeast(1),
+		Doc: "Logs of a directory that are recovered at once after a crash."},
 }
