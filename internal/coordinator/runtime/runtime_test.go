@@ -245,6 +245,30 @@ func TestResigningFailsEverybodyWhoWaits(t *testing.T) {
 	f.expect(t, "get a = 1")
 }
 
+// hookedLog does something while a write is under way.
+type hookedLog struct {
+	*runtimetest.Log
+	during func()
+}
+
+func (l hookedLog) Append(partition, leaderEpoch int32, batches []byte) (int64, error) {
+	l.during()
+	return l.Log.Append(partition, leaderEpoch, batches)
+}
+
+func TestAWriteThatWasUnderWayWhenThePartitionWasResignedIsNotConfirmed(t *testing.T) {
+	f := &fixture{World: runtimetest.NewWorld(1000), log: runtimetest.NewLog()}
+	cfg := f.config()
+	cfg.Log = hookedLog{f.log, func() { f.rt.Resign(0, 2) }}
+	f.rt = runtime.New(cfg)
+	f.rt.Elect(0, 1)
+	f.Run()
+	f.submit("put a 1")
+	f.submit("get a")
+	f.Run()
+	f.expect(t, "put a 1 = NOT_COORDINATOR", "get a = NOT_COORDINATOR")
+}
+
 func TestAnOldResignationIsIgnored(t *testing.T) {
 	f := newFixture(t)
 	f.rt.Elect(0, 5)
