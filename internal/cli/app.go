@@ -180,8 +180,9 @@ func (a *app) jsonFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.json, "json", false, "print JSON (see docs/cli/json.md)")
 }
 
-// terminal reports the file behind w if it is one.
-func terminal(w io.Writer) (*os.File, bool) {
+// terminal reports the file behind a reader or writer if it is one; it may be a
+// terminal.
+func terminal(w any) (*os.File, bool) {
 	f, ok := w.(*os.File)
 	return f, ok
 }

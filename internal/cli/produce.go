@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/term"
 
 	"github.com/naru-stream/naru/internal/cli/format"
 	"github.com/naru-stream/naru/internal/kafka/config"
@@ -178,6 +179,19 @@ func (p *produced) progress() (records, bytes int64, failed bool) {
 	return p.Records, p.Bytes, p.err != nil
 }
 
+// problem puts what went wrong in words, with how far it got.
+func (p *produced) problem(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.err != nil:
+		return fmt.Errorf("line %d: %w (%s written)", p.line, produceProblem(p.err), plural(p.Records, "record"))
+	case err != nil:
+		return fmt.Errorf("%w (%s written)", err, plural(p.Records, "record"))
+	}
+	return nil
+}
+
 func (a *app) runProduce(ctx context.Context, o *produceOptions, topic string) error {
 	if err := checkTopicName(topic); err != nil {
 		return err
@@ -199,21 +213,30 @@ func (a *app) runProduce(ctx context.Context, o *produceOptions, topic string) e
 		defer f.Close()
 		in = f
 	}
-	cl, err := a.connect(ctx, opts...)
+	if f, ok := terminal(in); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprintln(a.err, "each line is a record; Ctrl-D ends")
+	}
+	cl, err := a.connect(ctx, append(opts, kgo.RecordDeliveryTimeout(a.timeout))...)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
 	out := &produced{Topic: topic, Partitions: map[int32]int64{}}
 	started := a.now()
-	readErr := a.send(ctx, cl, lines(in, o.whole), record, out)
-	flushErr := cl.Flush(ctx)
-	out.Millis = a.now().Sub(started).Milliseconds()
-	if out.err != nil {
-		return fmt.Errorf("line %d: %w (%s written)", out.line, produceProblem(out.err), plural(out.Records, "record"))
+	read := make(chan error, 1) // reading a terminal cannot be interrupted, waiting for it can
+	go func() { read <- a.send(ctx, cl, lines(in, o.whole), record, out) }()
+	var readErr error
+	select {
+	case readErr = <-read:
+	case <-ctx.Done():
+		readErr = errors.New("interrupted")
 	}
-	if err := errors.Join(readErr, flushErr); err != nil {
-		return fmt.Errorf("%w (%s written)", err, plural(out.Records, "record"))
+	flushed, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.timeout)
+	defer cancel()
+	flushErr := cl.Flush(flushed)
+	out.Millis = a.now().Sub(started).Milliseconds()
+	if err := out.problem(errors.Join(readErr, flushErr)); err != nil {
+		return err
 	}
 	if a.json {
 		return a.show(out, nil)
@@ -294,6 +317,8 @@ func produceProblem(err error) error {
 		return fmt.Errorf("the record is too large for a batch of --batch-bytes, or for the topic's max.message.bytes (MESSAGE_TOO_LARGE)")
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return fmt.Errorf("the topic or partition does not exist and the cluster did not create it: 'naru topic create' does (UNKNOWN_TOPIC_OR_PARTITION)")
+	case errors.Is(err, kgo.ErrRecordTimeout):
+		return errors.New("the cluster did not acknowledge it in time (--timeout waits longer)")
 	case strings.Contains(err.Error(), "invalid record partitioning choice"):
 		return fmt.Errorf("the topic has no such partition: 'naru topic describe' shows those it has")
 	}
