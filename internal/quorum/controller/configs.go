@@ -185,9 +185,10 @@ func (c *Core) alterIncrementally(
 	if f := c.checkResource(resource); f != nil {
 		return f
 	}
-	stored := c.image().Config(resource)
-	want := stored.Map()
+	want := c.image().Config(resource).Map()
+	named := map[string]bool{}
 	for _, op := range ops {
+		named[op.Name] = true
 		value, keep, f := c.operate(resource, want, op)
 		if f != nil {
 			return f
@@ -198,7 +199,7 @@ func (c *Core) alterIncrementally(
 			delete(want, op.Name)
 		}
 	}
-	return c.storeConfig(resource, want, validateOnly)
+	return c.storeConfig(resource, want, named, validateOnly)
 }
 
 func checkOps(ops []protocol.IncrementalAlterConfigsRequestAlterableConfig) *failure {
@@ -302,12 +303,13 @@ func (c *Core) alterConfigs(r *protocol.AlterConfigsRequest) *protocol.AlterConf
 }
 
 func (c *Core) replaceConfig(resource metadata.ConfigResource, configs []protocol.AlterConfigsRequestAlterableConfig, validateOnly bool) *failure {
-	want := map[string]string{}
+	want, named := map[string]string{}, map[string]bool{}
 	var null []string
 	for _, setting := range configs {
-		if _, twice := want[setting.Name]; twice {
+		if named[setting.Name] {
 			return invalid("Error due to duplicate config keys")
 		}
+		named[setting.Name] = true
 		if setting.Value == nil {
 			null = append(null, setting.Name)
 			continue
@@ -323,19 +325,20 @@ func (c *Core) replaceConfig(resource metadata.ConfigResource, configs []protoco
 	if resource == (metadata.ConfigResource{Type: metadata.ResourceBroker}) {
 		// The cluster keeps its min.insync.replicas when other settings are
 		// replaced: with eligible leader replicas it must always have one.
-		if _, named := want[minISRSetting]; !named {
+		if !named[minISRSetting] {
 			if value, ok := c.image().Config(resource).Get(minISRSetting); ok && c.image().Feature(FeatureELR) > 0 {
 				want[minISRSetting] = value
 			}
 		}
 	}
-	return c.storeConfig(resource, want, validateOnly)
+	return c.storeConfig(resource, want, named, validateOnly)
 }
 
 // storeConfig checks the settings that a resource is to have and writes the
-// differences. Settings of brokers are written even if unchanged, so that the
-// broker loads again what a setting names, such as a key store (KAFKA-14136).
-func (c *Core) storeConfig(resource metadata.ConfigResource, want map[string]string, validateOnly bool) *failure {
+// differences. Settings of brokers that the request named are written even if
+// unchanged, so that the broker loads again what a setting names, such as a key
+// store (KAFKA-14136).
+func (c *Core) storeConfig(resource metadata.ConfigResource, want map[string]string, named map[string]bool, validateOnly bool) *failure {
 	if f := c.checkMinISR(resource, want); f != nil {
 		return f
 	}
@@ -348,7 +351,7 @@ func (c *Core) storeConfig(resource metadata.ConfigResource, want map[string]str
 	stored := c.image().Config(resource)
 	var records []metadata.Record
 	for _, name := range sortedKeys(want) {
-		if old, ok := stored.Get(name); !ok || old != want[name] || resource.Type == metadata.ResourceBroker {
+		if old, ok := stored.Get(name); !ok || old != want[name] || named[name] && resource.Type == metadata.ResourceBroker {
 			records = append(records, configRecord(resource, name, want[name]))
 		}
 	}

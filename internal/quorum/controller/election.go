@@ -58,11 +58,14 @@ func (ch *change) record() *metarecord.PartitionChangeRecord {
 		// member; after an unclean election nobody else can be trusted either.
 		isr = []int32{leader}
 		elr = without(elr, leader)
-		if len(isr) >= ch.minISR {
+		if unclean || len(isr) >= ch.minISR {
+			// From an unclean election on the leader's log is what counts, and the
+			// others are not known to hold it.
 			elr, lastKnown = nil, nil
 		}
 	}
-	recovering := ch.old.Recovering && !ch.recovered || unclean
+	// A leader that is the only replica has nobody to reconcile with.
+	recovering := (ch.old.Recovering && !ch.recovered || unclean) && len(replicas) > 1
 	if leader != ch.old.Leader || reassigned {
 		// A record that names the leader raises the leader epoch. After a
 		// reassignment that must happen even if the leader stays, so that a replica
@@ -78,7 +81,9 @@ func (ch *change) record() *metarecord.PartitionChangeRecord {
 	if !slices.Equal(isr, ch.old.ISR()) {
 		r.Isr = nonNil(isr)
 	}
-	if ch.elr && len(isr) == 0 && len(elr) == 0 && ch.old.Leader >= 0 {
+	if ch.elr && len(isr) == 0 && ch.old.Leader >= 0 {
+		// Remembered even while others are eligible: should they turn out to have
+		// lost records, the last leader is the best that is left.
 		lastKnown = []int32{ch.old.Leader}
 	}
 	if !slices.Equal(elr, ch.old.ELR()) {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -31,4 +32,13 @@ func checkTopicName(name string) *failure {
 
 func legal(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-'
+}
+
+// CheckTopicName returns nil for a name that a topic may have, else an error that
+// says why not and carries INVALID_TOPIC_EXCEPTION.
+func CheckTopicName(name string) error {
+	if f := checkTopicName(name); f != nil {
+		return fmt.Errorf("%s: %w", f.message, f.code)
+	}
+	return nil
 }

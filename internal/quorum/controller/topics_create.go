@@ -62,6 +62,7 @@ func tooLargeCreation(resp *protocol.CreateTopicsResponse) *protocol.CreateTopic
 	for i := range resp.Topics {
 		resp.Topics[i] = protocol.CreateTopicsResponseCreatableTopicResult{
 			Name: resp.Topics[i].Name, ErrorCode: f.code, ErrorMessage: f.text(), NumPartitions: -1, ReplicationFactor: -1,
+			Configs: []protocol.CreateTopicsResponseCreatableTopicConfigs{},
 		}
 	}
 	return resp

@@ -223,7 +223,7 @@ func (d *Delta) clearELR(r *metarecord.ClearElrRecord) error {
 		return nil
 	}
 	d.flushTopics()
-	for _, t := range d.topicsByID.Map().All() {
+	for _, t := range edit(&d.topicsByID, d.img.topicsByID).Map().All() {
 		d.clearTopicELR(t)
 	}
 	return nil
