@@ -5,25 +5,25 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
-// Origin tells who appends.
-type Origin int8
+// Origin tells who appends, and so what is checked.
+type Origin = producerstate.Origin
 
 const (
 	// OriginClient is a producer: offsets and the leader epoch are assigned and
 	// the producer's sequence is checked.
-	OriginClient Origin = iota
+	OriginClient = producerstate.Client
 	// OriginCoordinator is a coordinator or controller of this node: as a client,
-	// but it may write control batches.
-	OriginCoordinator
+	// but it may write control batches and has no sequences.
+	OriginCoordinator = producerstate.Coordinator
 	// OriginReplication is a follower that copies its leader: offsets and epochs
 	// are kept as they are and nothing is checked but the order.
-	OriginReplication
+	OriginReplication = producerstate.Replication
 )
 
 // Append is one append. The caller fills the first group of fields, calls
@@ -38,6 +38,9 @@ type Append struct {
 	LeaderEpoch int32
 	// Origin tells who appends.
 	Origin Origin
+	// TransactionVersion is that of the markers among the batches, of a transaction
+	// coordinator; 0 otherwise.
+	TransactionVersion int16
 	// Done is called exactly once, without locks held, perhaps before Log.Append
 	// returns. It must not wait for the log.
 	Done func(*Append)
@@ -431,16 +434,4 @@ func (l *Log) index(seg *segment, a *Append) {
 		l.noteEpoch(b.PartitionLeaderEpoch(), b.BaseOffset())
 		rest = more
 	}
-}
-
-// noteEpoch adds an epoch to the cache if it is the newest. l.mu is held.
-func (l *Log) noteEpoch(epoch int32, start int64) {
-	if epoch < 0 {
-		return
-	}
-	if n := len(l.epochs); n > 0 && l.epochs[n-1].Epoch >= epoch {
-		return
-	}
-	l.epochs = append(l.epochs, manifest.Epoch{Epoch: epoch, StartOffset: start})
-	l.pace.epochsChanged = true
 }

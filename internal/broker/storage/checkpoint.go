@@ -98,16 +98,26 @@ func (l *Log) checkpoint(all bool) error {
 	l.mu.Unlock()
 	for _, s := range unsealed {
 		l.writeIndex(s)
+		if err := l.writeAborted(s); err != nil {
+			return err
+		}
 	}
 	l.mu.Lock()
 	for _, s := range unsealed {
 		s.sealed = true
+		if len(s.aborted) > maxHeldAborted {
+			s.aborted = nil
+		}
 	}
 	l.pace.checkpoint = false
 	l.dir.addEdits(func(b []byte) []byte { return l.appendEdits(b, unsealed) })
 	l.mu.Unlock()
 	return l.dir.writeEdits(false)
 }
+
+// maxHeldAborted is how many aborted transactions of a sealed segment stay in
+// memory without having been asked for.
+const maxHeldAborted = 64
 
 // unsealed returns the segments that can be sealed: all synced, not the last. l.mu
 // is held.

@@ -39,8 +39,8 @@ type Log struct {
 	// structural is held by what changes the list of segments or seals them, over
 	// its I/O: a token, not a lock, and never taken by appends.
 	structural chan struct{}
-	producers  *producers // owned by the writer
-	syncing    syncState  // guarded by dir.mu
+	producers  producers
+	syncing    syncState // guarded by dir.mu
 
 	mu         sync.Mutex
 	set        *settings
@@ -73,9 +73,10 @@ type pace struct {
 	sinceSnapshot int64 // bytes since producer state was saved
 	snapshotMs    int64
 	snapshot      snapshotPoint
-	checkpoint    bool  // the manifest lags behind
-	changedMs     int64 // since when it does
-	sealing       bool  // a segment before the last is not sealed
+	older         snapshotPoint // the one before, kept for a truncation
+	checkpoint    bool          // the manifest lags behind
+	changedMs     int64         // since when it does
+	sealing       bool          // a segment before the last is not sealed
 	epochsChanged bool
 }
 

@@ -1,14 +1,501 @@
 package storage
 
-// producers is what the writer knows about the log's producers.
-type producers struct{}
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"slices"
+	"sync"
 
-func (l *Log) admit(a *Append, nowMs int64) error { return nil }
+	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
+	"github.com/naru-stream/naru/internal/vfs"
+)
 
-func (l *Log) commitProducers(seg *segment) {}
+// producers is what a log knows about its producers. It is read from the newest
+// snapshot and the log behind it when it is first needed.
+type producers struct {
+	mu    sync.Mutex
+	state *producerstate.State // nil until it is loaded; loaded and dropped by the writer only
+}
 
-func (l *Log) rollbackProducers() {}
+// A snapshot file is the state's own snapshot, the aborted transactions of the
+// segments that have no index of their own yet, and a trailer, big-endian:
+//
+//	+----------------+----------------------+---------------+---------+
+//	| state snapshot | aborted transactions | length of the | crc32c  |
+//	|                | 38 bytes each        | snapshot u32  | u32     |
+//	+----------------+----------------------+---------------+---------+
+//
+// The crc covers everything before it.
+const snapshotTrailer = 8
 
-func (l *Log) forgetProducers() { l.producers = nil }
+func encodeSnapshot(state *producerstate.State, aborted []producerstate.AbortedTxn) []byte {
+	b := state.AppendSnapshot(nil)
+	n := len(b)
+	for _, a := range aborted {
+		b = a.Append(b)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(n))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
 
-func (l *Log) saveProducers() error { return nil }
+func decodeSnapshot(b []byte, state *producerstate.State) ([]producerstate.AbortedTxn, error) {
+	if len(b) < snapshotTrailer {
+		return nil, fmt.Errorf("a snapshot of %d bytes: %w", len(b), producerstate.ErrSnapshot)
+	}
+	at := len(b) - snapshotTrailer
+	n := int64(binary.BigEndian.Uint32(b[at:]))
+	if n > int64(at) || crc32.Checksum(b[:at+4], castagnoli) != binary.BigEndian.Uint32(b[at+4:]) {
+		return nil, fmt.Errorf("checksum mismatch: %w", producerstate.ErrSnapshot)
+	}
+	if err := state.Load(b[:n]); err != nil {
+		return nil, err
+	}
+	return producerstate.DecodeAborted(nil, b[n:at])
+}
+
+// admit asks the producers' state about an append that has its offsets. It fills
+// in the results of a duplicate. The writer calls it.
+func (l *Log) admit(a *Append, nowMs int64) error {
+	if err := l.loadProducers(); err != nil {
+		return err
+	}
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	res, err := l.producers.state.Prepare(a.Batches, a.Origin, a.TransactionVersion, nowMs)
+	if err != nil || !res.Duplicate || a.Origin == OriginReplication {
+		return err
+	}
+	a.Duplicate, a.BaseOffset, a.LastOffset = true, res.BaseOffset, res.LastOffset
+	if a.LogAppendTimeMs >= 0 {
+		a.LogAppendTimeMs = res.TimestampMs
+	}
+	return nil
+}
+
+// commitProducers keeps what was admitted: it is written now.
+func (l *Log) commitProducers(seg *segment) {
+	l.producers.mu.Lock()
+	aborted := slices.Clone(l.producers.state.Commit())
+	l.producers.mu.Unlock()
+	l.addAborted(seg, aborted)
+}
+
+func (l *Log) addAborted(seg *segment, aborted []producerstate.AbortedTxn) {
+	if len(aborted) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seg.aborted = append(seg.aborted, aborted...)
+	seg.hasAborted = true
+}
+
+// rollbackProducers takes back what was admitted and not written.
+func (l *Log) rollbackProducers() {
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if l.producers.state != nil {
+		l.producers.state.Rollback()
+	}
+}
+
+// forgetProducers drops the state: it is loaded again when it is needed.
+func (l *Log) forgetProducers() {
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	l.producers.state = nil
+}
+
+// producersStartAt tells the state that records were deleted.
+func (l *Log) producersStartAt(logStart int64) {
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if l.producers.state != nil {
+		l.producers.state.OnLogStartOffset(logStart)
+	}
+}
+
+func (l *Log) producersLoaded() bool {
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	return l.producers.state != nil
+}
+
+// loadProducers makes the state available. The writer's token is held.
+func (l *Log) loadProducers() error {
+	if l.producersLoaded() {
+		return nil
+	}
+	state := producerstate.New(producerstate.Limits{ExpirationMs: l.m.cfg.ProducerIDExpiration.Milliseconds()})
+	l.mu.Lock()
+	start, end, point := l.logStart, l.end, l.pace.snapshot
+	l.mu.Unlock()
+	switch {
+	case point.offset >= 0 && !point.hasFile:
+		state.Reset(point.offset)
+	case point.offset < 0 || !l.loadSnapshot(state, point.offset):
+		l.loadOlderSnapshot(state, start, end)
+	}
+	state.OnLogStartOffset(start)
+	if err := l.replayProducers(state, end); err != nil {
+		return storageError("reading the producers of "+l.String(), err)
+	}
+	state.Expire(l.m.nowMs())
+	l.producers.mu.Lock()
+	l.producers.state = state
+	l.producers.mu.Unlock()
+	return nil
+}
+
+// loadSnapshot reads one snapshot file; a damaged one is only reported, the log has
+// everything.
+func (l *Log) loadSnapshot(state *producerstate.State, offset int64) bool {
+	b, err := vfs.ReadFile(l.m.fs, l.file(offset, snapshotSuffix))
+	var aborted []producerstate.AbortedTxn
+	if err == nil {
+		aborted, err = decodeSnapshot(b, state)
+	}
+	if err != nil {
+		l.m.log.Warn("producer snapshot unusable", "partition", l.String(), "offset", offset, "error", err)
+		state.Reset(0)
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range aborted {
+		if a.LastOffset < l.logStart || a.LastOffset >= l.end {
+			continue
+		}
+		if seg, _ := l.find(a.LastOffset); !seg.sealed && !slices.Contains(seg.aborted, a) {
+			seg.aborted = append(seg.aborted, a)
+			seg.hasAborted = true
+		}
+	}
+	return true
+}
+
+// loadOlderSnapshot takes the newest usable snapshot, or begins at the log's start.
+func (l *Log) loadOlderSnapshot(state *producerstate.State, start, end int64) {
+	for _, offset := range slices.Backward(l.listSnapshots()) {
+		if offset >= start && offset <= end && l.loadSnapshot(state, offset) {
+			return
+		}
+	}
+	state.Reset(start)
+}
+
+// listSnapshots returns the offsets of the snapshot files, ascending.
+func (l *Log) listSnapshots() []int64 {
+	entries, err := l.m.fs.List(l.path)
+	if err != nil {
+		return nil // no directory, no snapshots
+	}
+	var offsets []int64
+	for _, e := range entries {
+		if offset, ok := parseFileName(e.Name, snapshotSuffix); ok {
+			offsets = append(offsets, offset)
+		}
+	}
+	return offsets
+}
+
+// replayProducers applies the batches behind what the state knows.
+func (l *Log) replayProducers(state *producerstate.State, end int64) error {
+	for state.EndOffset() < end {
+		from := state.EndOffset()
+		l.mu.Lock()
+		seg, i := l.find(from)
+		for i+1 < len(l.segs) && seg.next <= from {
+			i++
+			seg = l.segs[i]
+		}
+		p := readPlan{seg: seg, base: seg.base, size: seg.size}
+		l.mu.Unlock()
+		if seg.handle == nil || seg.next <= from {
+			return nil // nothing is left
+		}
+		if err := l.replaySegment(state, &p, from); err != nil {
+			return err
+		}
+		if state.EndOffset() <= from {
+			return fmt.Errorf("segment %d ends before offset %d", seg.base, seg.next)
+		}
+	}
+	return nil
+}
+
+func (l *Log) replaySegment(state *producerstate.State, p *readPlan, from int64) error {
+	position := int64(0)
+	if from > p.base {
+		e, err := l.floorOf(p.seg, query{kind: byOffset, offset: from - p.base})
+		if err != nil {
+			return err
+		}
+		position = int64(e.Position)
+	}
+	ended, err := l.replayBatches(state, p.seg, position, p.size, from)
+	if err != nil || p.seg.sealed {
+		return err
+	}
+	l.mu.Lock()
+	ended = slices.DeleteFunc(ended, func(a producerstate.AbortedTxn) bool { return slices.Contains(p.seg.aborted, a) })
+	l.mu.Unlock()
+	l.addAborted(p.seg, ended)
+	return nil
+}
+
+// replayInto replays a whole segment.
+func (l *Log) replayInto(state *producerstate.State, s *segment) ([]producerstate.AbortedTxn, error) {
+	l.mu.Lock()
+	size := s.size
+	l.mu.Unlock()
+	return l.replayBatches(state, s, 0, size, s.base)
+}
+
+// replayBatches replays the batches of a segment from an offset on, and returns the
+// transactions they aborted.
+func (l *Log) replayBatches(state *producerstate.State, s *segment, position, size, from int64) ([]producerstate.AbortedTxn, error) {
+	f, err := s.handle.Acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer s.handle.Release()
+	buf := l.m.takeBuffer()
+	defer l.m.giveBuffer(buf)
+	sc := newScanner(f, position, size, *buf)
+	nowMs := l.m.nowMs()
+	var control []byte
+	var ended []producerstate.AbortedTxn
+	for sc.next() {
+		b := sc.header
+		if b.BaseOffset() < from {
+			continue
+		}
+		if b.IsControl() && sc.size <= maxControlBatch {
+			control = slices.Grow(control[:0], int(sc.size))[:sc.size]
+			if n, err := f.ReadAt(control, sc.position); int64(n) < sc.size {
+				return nil, err
+			}
+			b = control
+		}
+		ended = append(ended, state.Replay(b, nowMs)...)
+	}
+	return ended, sc.err
+}
+
+// maxControlBatch bounds what is read of a control batch: one marker.
+const maxControlBatch = 1 << 20
+
+// saveProducers writes a snapshot of the state of the producers, and syncs the log
+// up to it before anything refers to it. The structural token is held.
+func (l *Log) saveProducers() error {
+	var data []byte
+	var offset int64
+	var err error
+	l.exclusive(func() { data, offset, err = l.takeSnapshot() })
+	if err != nil {
+		return err
+	}
+	if err := l.sync(); err != nil {
+		l.dir.fail(fmt.Errorf("syncing %s: %w", l, err))
+		return err
+	}
+	if data != nil {
+		if err := l.writeSnapshot(offset, data); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	old := l.pace.older
+	if l.pace.snapshot.hasFile && l.pace.snapshot.offset != offset {
+		l.pace.older = l.pace.snapshot
+	}
+	l.pace.snapshot = snapshotPoint{offset, data != nil}
+	l.pace.snapshotMs = l.m.nowMs()
+	l.pace.sinceSnapshot = max(0, l.end-offset) // about: records stand for bytes
+	remove := old.hasFile && old.offset != l.pace.older.offset && old.offset != offset
+	l.mu.Unlock()
+	if remove {
+		if err := l.m.fs.Remove(l.file(old.offset, snapshotSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeSnapshot encodes the state as it is now, nil if there is none. The writer's
+// token is held.
+func (l *Log) takeSnapshot() ([]byte, int64, error) {
+	if err := l.loadProducers(); err != nil {
+		return nil, 0, err
+	}
+	l.mu.Lock()
+	offset := l.end
+	var aborted []producerstate.AbortedTxn
+	for _, s := range l.segs {
+		if !s.sealed {
+			aborted = append(aborted, s.aborted...)
+		}
+	}
+	l.mu.Unlock()
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	l.producers.state.Expire(l.m.nowMs())
+	if l.producers.state.Len() == 0 && len(aborted) == 0 {
+		return nil, offset, nil
+	}
+	return encodeSnapshot(l.producers.state, aborted), offset, nil
+}
+
+func (l *Log) writeSnapshot(offset int64, data []byte) error {
+	name := l.file(offset, snapshotSuffix)
+	if err := vfs.WriteFileSynced(l.m.fs, name+tmpSuffix, data); err != nil {
+		return fmt.Errorf("writing a producer snapshot: %w", err)
+	}
+	if err := l.m.fs.Rename(name+tmpSuffix, name); err != nil {
+		return fmt.Errorf("writing a producer snapshot: %w", err)
+	}
+	return l.m.fs.SyncDir(l.path)
+}
+
+// LastStableOffset returns the offset up to which consumers with read_committed may
+// read, given the high watermark: no transaction is undecided below it. The first
+// call after a start may read from disk. It must not be called from a Listener
+// before the log's first append.
+func (l *Log) LastStableOffset(highWatermark int64) (int64, error) {
+	if err := l.needProducers(); err != nil {
+		return l.LogStartOffset(), err
+	}
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if l.producers.state == nil { // dropped by a truncation that runs right now
+		return min(highWatermark, l.LogStartOffset()), nil
+	}
+	l.producers.state.OnHighWatermark(highWatermark)
+	return l.producers.state.LastStableOffset(highWatermark), nil
+}
+
+// needProducers loads the state from outside the writer.
+func (l *Log) needProducers() error {
+	if l.producersLoaded() {
+		return nil
+	}
+	var err error
+	l.exclusive(func() { err = l.loadProducers() })
+	return err
+}
+
+// Producers returns what the log remembers of its producers, for DescribeProducers.
+func (l *Log) Producers() ([]producerstate.Producer, error) {
+	if err := l.needProducers(); err != nil {
+		return nil, err
+	}
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if l.producers.state == nil {
+		return nil, nil
+	}
+	return slices.Collect(l.producers.state.All()), nil
+}
+
+// OpenTransaction returns where the producer's open transaction in this partition
+// starts; ok is false if it has none.
+func (l *Log) OpenTransaction(producerID int64) (firstOffset int64, ok bool, err error) {
+	if err := l.needProducers(); err != nil {
+		return -1, false, err
+	}
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if l.producers.state == nil {
+		return -1, false, nil
+	}
+	first, open := l.producers.state.OpenTransaction(producerID)
+	return first, open, nil
+}
+
+// AbortedTransactions returns the aborted transactions that a read_committed fetch
+// of the offsets from fetchOffset up to, not including, upperBound needs.
+func (l *Log) AbortedTransactions(fetchOffset, upperBound int64) ([]producerstate.AbortedTxn, error) {
+	l.mu.Lock()
+	_, i := l.find(fetchOffset)
+	segs := slices.Clone(l.segs[i:])
+	l.mu.Unlock()
+	var out []producerstate.AbortedTxn
+	for _, s := range segs {
+		entries, err := l.abortedOf(s)
+		if err != nil {
+			return nil, err
+		}
+		var complete bool
+		if out, complete = producerstate.CollectAborted(out, entries, fetchOffset, upperBound); complete {
+			break
+		}
+	}
+	return out, nil
+}
+
+// abortedOf returns the aborted transactions whose marker lies in a segment.
+func (l *Log) abortedOf(s *segment) ([]producerstate.AbortedTxn, error) {
+	l.mu.Lock()
+	entries, has := s.aborted, s.hasAborted
+	l.mu.Unlock()
+	if !has || entries != nil {
+		return entries, nil
+	}
+	b, err := vfs.ReadFile(l.m.fs, l.file(s.base, abortedSuffix))
+	if err == nil {
+		entries, err = producerstate.DecodeAborted(nil, b)
+	}
+	if err != nil {
+		l.m.log.Warn("transaction index damaged, rebuilding it", "partition", l.String(), "segment", s.base, "error", err)
+		if entries, err = l.rebuildAborted(s); err != nil {
+			return nil, storageError(fmt.Sprintf("reading the aborted transactions of %s, segment %d", l, s.base), err)
+		}
+	}
+	l.mu.Lock()
+	s.aborted = entries
+	l.mu.Unlock()
+	return entries, nil
+}
+
+// rebuildAborted replays the log up to the end of a segment: a transaction may
+// have begun long before its marker.
+func (l *Log) rebuildAborted(s *segment) ([]producerstate.AbortedTxn, error) {
+	state := producerstate.New(producerstate.Limits{})
+	var entries []producerstate.AbortedTxn
+	l.mu.Lock()
+	segs := slices.Clone(l.segs)
+	l.mu.Unlock()
+	for _, old := range segs {
+		if old.base > s.base || old.handle == nil {
+			break
+		}
+		ended, err := l.replayInto(state, old)
+		if err != nil {
+			return nil, err
+		}
+		entries = ended
+	}
+	return entries, nil
+}
+
+// writeAborted writes the transaction index of a segment that is being sealed.
+func (l *Log) writeAborted(s *segment) error {
+	l.mu.Lock()
+	entries := s.aborted
+	l.mu.Unlock()
+	if len(entries) == 0 {
+		return nil
+	}
+	var b []byte
+	for _, a := range entries {
+		b = a.Append(b)
+	}
+	if err := vfs.WriteFileSynced(l.m.fs, l.file(s.base, abortedSuffix), b); err != nil {
+		return fmt.Errorf("writing the transaction index of segment %d: %w", s.base, err)
+	}
+	return nil
+}

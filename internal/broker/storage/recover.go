@@ -171,6 +171,7 @@ func (l *Log) knownSegment(s manifest.Segment) *segment {
 		base: s.BaseOffset, handle: l.m.files.Handle(l.file(s.BaseOffset, logSuffix)),
 		next: s.NextOffset, size: s.Size, synced: s.Size, sealed: s.Sealed, idxFrom: s.Size,
 		maxTimestamp: s.MaxTimestamp, maxTimestampOffset: s.MaxTimestampOffset, firstTimestamp: s.FirstTimestamp,
+		hasAborted: s.Aborted && s.Sealed,
 	}
 }
 

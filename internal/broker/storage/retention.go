@@ -137,8 +137,9 @@ func (l *Log) deleteBefore(offset int64) error {
 		}
 		return l.appendEdits(b, nil)
 	})
-	delay := l.set.fileDeleteDelayMs
+	delay, start := l.set.fileDeleteDelayMs, l.logStart
 	l.mu.Unlock()
+	l.producersStartAt(start)
 	if err := l.dir.writeEdits(true); err != nil {
 		return storageError("deleting records of "+l.String(), err)
 	}
@@ -180,7 +181,7 @@ func (l *Log) discard(s *segment, delayMs int64) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, suffix := range []string{indexSuffix} {
+	for _, suffix := range []string{indexSuffix, abortedSuffix} {
 		if err := l.m.fs.Remove(l.file(s.base, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -312,6 +313,7 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segmen
 	seg.size, seg.next, seg.synced = position, next, min(seg.synced, position)
 	seg.maxTimestamp, seg.maxTimestampOffset, seg.firstTimestamp = cut.maxTimestamp, cut.maxTimestampOffset, cut.firstTimestamp
 	seg.idx, seg.idxFrom, seg.sealed = cut.idx, 0, false
+	seg.aborted, seg.hasAborted = nil, false // the producers' state brings them back
 	l.end = next
 	l.durable = min(l.durable, next)
 	l.logStart = min(l.logStart, next)

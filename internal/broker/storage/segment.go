@@ -9,6 +9,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -18,6 +19,7 @@ const (
 	logSuffix      = ".log"
 	indexSuffix    = ".nidx"
 	snapshotSuffix = ".nsnap"
+	abortedSuffix  = ".ntxn"
 	deletedSuffix  = ".deleted"
 	cleanedSuffix  = ".cleaned"
 	swapSuffix     = ".swap"
@@ -40,11 +42,13 @@ type segment struct {
 	maxTimestamp       int64
 	maxTimestampOffset int64
 	firstTimestamp     int64
-	idx                index.Index // boundaries at and behind idxFrom
-	idxFrom            int64       // those before are in the sidecar
-	sealed             bool        // synced, no longer written, sidecar made
-	pinned             bool        // the file is held open until it is synced
-	dropped            bool        // no longer part of the log
+	idx                index.Index                // boundaries at and behind idxFrom
+	idxFrom            int64                      // those before are in the sidecar
+	aborted            []producerstate.AbortedTxn // whose markers are here; nil if not loaded
+	hasAborted         bool
+	sealed             bool // synced, no longer written, sidecar made
+	pinned             bool // the file is held open until it is synced
+	dropped            bool // no longer part of the log
 }
 
 func newSegment(base int64) *segment {
@@ -75,7 +79,7 @@ func (s *segment) describe() manifest.Segment {
 	return manifest.Segment{
 		BaseOffset: s.base, NextOffset: s.next, Size: s.size,
 		MaxTimestamp: s.maxTimestamp, MaxTimestampOffset: s.maxTimestampOffset,
-		FirstTimestamp: s.firstTimestamp, Sealed: s.sealed,
+		FirstTimestamp: s.firstTimestamp, Sealed: s.sealed, Aborted: s.hasAborted,
 	}
 }
 

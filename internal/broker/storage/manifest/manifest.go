@@ -25,7 +25,8 @@
 //	1     create     id, partition, topic id [16], length of topic, topic
 //	2     drop       id
 //	3     segment    id, base v, next v, size, max timestamp v, offset of it v,
-//	                 first timestamp v, flags (1 = sealed)
+//	                 first timestamp v, flags (1 = sealed,
+//	                 2 = has markers of aborted transactions)
 //	4     cut        id, base v                        the segment is gone
 //	5     point      id, log start v, recovery point v, log end v, producer
 //	                 snapshot v, flags (1 = a file holds the snapshot)
@@ -83,6 +84,8 @@ type Segment struct {
 	FirstTimestamp int64
 	// Sealed segments are synced and no longer written.
 	Sealed bool
+	// Aborted tells that markers of aborted transactions lie in the segment.
+	Aborted bool
 }
 
 // Point is what a checkpoint of a partition knows.
@@ -193,7 +196,7 @@ func AppendSegment(dst []byte, id uint32, s Segment) []byte {
 	dst = binary.AppendVarint(dst, s.MaxTimestamp)
 	dst = binary.AppendVarint(dst, s.MaxTimestampOffset)
 	dst = binary.AppendVarint(dst, s.FirstTimestamp)
-	return finish(binary.AppendUvarint(dst, flag(s.Sealed)), start)
+	return finish(binary.AppendUvarint(dst, flag(s.Sealed)|flag(s.Aborted)<<1), start)
 }
 
 func flag(set bool) uint64 {
@@ -352,7 +355,7 @@ func (s *State) apply(body []byte) error {
 	case kindSegment, kindCut, kindPoint, kindEpochs:
 		p := s.Partitions[uint32(f.uvarint())]
 		if p == nil {
-			return errors.New("an edit of an unknown partition")
+			return nil // it was dropped by an edit that a rewrite had overtaken
 		}
 		p.apply(kind, f)
 	default:
@@ -378,11 +381,13 @@ func (s *State) create(f *fields) {
 func (p *Partition) apply(kind byte, f *fields) {
 	switch kind {
 	case kindSegment:
-		p.putSegment(Segment{
+		s := Segment{
 			BaseOffset: f.varint(), NextOffset: f.varint(), Size: int64(f.uvarint()),
 			MaxTimestamp: f.varint(), MaxTimestampOffset: f.varint(), FirstTimestamp: f.varint(),
-			Sealed: f.uvarint()&1 != 0,
-		})
+		}
+		flags := f.uvarint()
+		s.Sealed, s.Aborted = flags&1 != 0, flags&2 != 0
+		p.putSegment(s)
 	case kindCut:
 		if i, ok := p.search(f.varint()); ok {
 			p.Segments = slices.Delete(p.Segments, i, i+1)
