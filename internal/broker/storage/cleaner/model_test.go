@@ -156,7 +156,7 @@ type history struct {
 	now    int64
 	bl     record.Builder
 	codecs []compress.Codec
-	// covered is when a tombstone was first below the end of a cleaning.
+	// covered is when a tombstone or marker was first below the end of a cleaning.
 	covered map[int64]int64
 	// touched is the highest end of a cleaning, one that failed on the way too.
 	touched int64
@@ -256,6 +256,11 @@ func (h *history) clean(t *testing.T, dedupe int64, buffer int) {
 	for _, r := range visible(t, batches(h.full), h.everAbort) {
 		if _, ok := h.covered[r.offset]; r.value == nil && !ok && r.offset < touched {
 			h.covered[r.offset] = h.now
+		}
+	}
+	for _, b := range batches(h.full) {
+		if _, ok := h.covered[b.BaseOffset()]; b.IsControl() && !ok && b.BaseOffset() < touched {
+			h.covered[b.BaseOffset()] = h.now
 		}
 	}
 }
@@ -370,12 +375,18 @@ func (h *history) checkBatches(t *testing.T) {
 			t.Fatalf("%s was %s", b, o)
 		}
 		next = b.NextOffset()
+		delete(original, b.BaseOffset())
 		replayed.Replay(b, h.now)
 		aborted := slices.ContainsFunc(h.everAbort, func(a producerstate.AbortedTxn) bool {
 			return b.IsTransactional() && !b.IsControl() && a.ProducerID == b.ProducerID() && a.FirstOffset <= b.BaseOffset() && b.BaseOffset() < a.LastOffset
 		})
 		if aborted && b.Count() > 0 && b.BaseOffset() < h.cleaned {
 			t.Fatalf("aborted records are left: %s", b)
+		}
+	}
+	for _, o := range original {
+		if o.IsControl() && h.now < h.covered[o.BaseOffset()]+h.policy.DeleteRetentionMs {
+			t.Fatalf("marker %s is gone at %d, first cleaned at %d", o, h.now, h.covered[o.BaseOffset()])
 		}
 	}
 	now := map[int64]producerstate.Producer{}
