@@ -32,9 +32,6 @@ func (b *batchBuilder) build(out *Effects, first, maxBytes int, nowMs int64) (ba
 			return nil, 0, fmt.Errorf("building a batch: %w", err)
 		}
 	}
-	if cap(b.buf) > maxKeptArenaBytes {
-		b.buf = nil
-	}
 	b.buf, err = b.builder.Build(b.buf[:0])
 	if err != nil {
 		return nil, 0, fmt.Errorf("building a batch: %w", err)

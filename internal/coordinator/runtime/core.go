@@ -166,9 +166,6 @@ func (e *Effects) keyValue(s span) (key, value []byte) {
 func (e *Effects) reset() {
 	clear(e.answers)
 	clear(e.timers)
-	if cap(e.arena) > maxKeptArenaBytes {
-		e.arena = nil
-	}
 	e.arena, e.records, e.marks = e.arena[:0], e.records[:0], e.marks[:0]
 	e.answers, e.timers = e.answers[:0], e.timers[:0]
 }

@@ -21,8 +21,8 @@ const (
 	// While so many are, calls gather and the next batch becomes larger.
 	maxAppendsInFlight = 8
 
-	// maxKeptArenaBytes is the memory for records that an idle shard keeps.
-	maxKeptArenaBytes = 64 << 10
+	// maxKeptCalls is how many places for calls an idle shard keeps.
+	maxKeptCalls = 64
 
 	// reloadBackoffMs is the pause before a partition that could not be loaded is
 	// tried again.
@@ -105,6 +105,7 @@ type Runtime struct {
 	closed bool
 
 	running sync.WaitGroup
+	scratch sync.Pool // of *scratch
 }
 
 // New returns a runtime that leads no partition yet.
@@ -112,7 +113,11 @@ func New(cfg Config) *Runtime {
 	if cfg.Go == nil {
 		cfg.Go = func(f func()) { go f() }
 	}
-	return &Runtime{cfg: cfg, shards: make(map[int32]*shard)}
+	return &Runtime{
+		cfg:     cfg,
+		shards:  make(map[int32]*shard),
+		scratch: sync.Pool{New: func() any { return new(scratch) }},
+	}
 }
 
 // Elect tells that this node leads the partition in leaderEpoch. The partition is

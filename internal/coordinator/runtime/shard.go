@@ -38,9 +38,14 @@ type shard struct {
 
 	core   Core // nil until loaded
 	timers timers
-	out    Effects
-	batch  batchBuilder
 	spare  []Call
+	*scratch
+}
+
+// scratch is the memory a shard needs only while its goroutine runs.
+type scratch struct {
+	out   Effects
+	batch batchBuilder
 }
 
 // pending is a set of calls that are answered when the log is committed to end.
@@ -132,6 +137,9 @@ const (
 // run does the work that there is and ends.
 func (s *shard) run() {
 	defer s.rt.running.Done()
+	mine := s.rt.scratch.Get().(*scratch)
+	defer s.rt.scratch.Put(mine)
+	s.scratch = mine
 	for {
 		nowMs := s.rt.cfg.Clock.NowMs()
 		do, incarnation, calls, late := s.next(nowMs)
@@ -166,7 +174,7 @@ func (s *shard) next(nowMs int64) (do job, incarnation uint64, calls, late []Cal
 	case s.state == stateLoading:
 		return jobLoad, incarnation, nil, nil
 	case s.state != stateActive:
-		s.running = false
+		s.rest()
 		return jobNone, incarnation, nil, nil
 	}
 	late = s.expireWaiting(nowMs)
@@ -176,8 +184,19 @@ func (s *shard) next(nowMs int64) (do job, incarnation uint64, calls, late []Cal
 		return jobRound, incarnation, calls, late
 	}
 	s.arm(nowMs, timerMs, timed)
-	s.running = false
+	s.rest()
 	return jobNone, incarnation, nil, late
+}
+
+// rest ends the goroutine's turn. mu is held.
+func (s *shard) rest() {
+	s.running = false
+	if cap(s.spare) > maxKeptCalls {
+		s.spare = nil
+	}
+	if len(s.queue) == 0 && cap(s.queue) > maxKeptCalls {
+		s.queue = nil
+	}
 }
 
 func (s *shard) takeCalls() []Call {

@@ -130,7 +130,6 @@ func (g *Group) nextGeneration(nowMs int64) {
 		g.transition(CompletingRebalance, nowMs)
 	}
 	g.subscribed = g.computeSubscribed()
-	clear(g.pendingSync)
 }
 
 // selectProtocol lets every member vote for the first protocol of its list that all
