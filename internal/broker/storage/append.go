@@ -230,8 +230,8 @@ func (l *Log) makeRoom(r *round, a *Append, set *settings) bool {
 		return false
 	}
 	base := r.next
-	if a.Origin == OriginReplication {
-		base = max(base, batch.BaseOffset())
+	if batch.LastOffset()-base > maxRelativeOffset-int64(len(a.Batches)) && a.Origin == OriginReplication {
+		base = batch.BaseOffset() // a gap in a compacted log that no relative offset spans
 	}
 	if seg.handle == nil {
 		base = seg.base
@@ -254,6 +254,9 @@ func (l *Log) shouldRoll(seg *segment, r *round, b record.Batch, size int64, set
 		return true
 	}
 	last := r.next + int64(b.LastOffsetDelta())
+	if b.BaseOffset() > r.next { // replicated from a compacted log
+		last = b.LastOffset()
+	}
 	if last-seg.base > maxRelativeOffset-size {
 		return true
 	}

@@ -108,7 +108,11 @@ func (l *Log) applyConfig(cfg *config.Topic) {
 func (l *Log) Topic() string { return l.topic }
 
 // TopicID returns the topic's id.
-func (l *Log) TopicID() wire.UUID { return l.topicID }
+func (l *Log) TopicID() wire.UUID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.topicID
+}
 
 // Partition returns the partition's number.
 func (l *Log) Partition() int32 { return l.partition }

@@ -188,8 +188,13 @@ func (m *Manager) Create(topic string, topicID wire.UUID, partition int32, cfg c
 	}
 	if l := m.logs[key]; l != nil {
 		m.mu.Unlock()
-		if l.topicID != topicID {
-			return nil, fmt.Errorf("creating %s with topic id %s: it is here with %s: %w", l, topicID, l.topicID, protocol.InconsistentTopicId)
+		if l.TopicID().IsZero() {
+			if err := l.adopt(topicID); err != nil {
+				return nil, storageError("creating "+l.String(), err)
+			}
+		}
+		if l.TopicID() != topicID {
+			return nil, fmt.Errorf("creating %s with topic id %s: it is here with %s: %w", l, topicID, l.TopicID(), protocol.InconsistentTopicId)
 		}
 		l.SetConfig(cfg)
 		return l, nil

@@ -79,12 +79,7 @@ func (l *Log) ensureDir() error {
 	if err := l.m.fs.MkdirAll(l.path); err != nil {
 		return err
 	}
-	f, err := l.m.fs.Create(l.metaPath())
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(encodeMeta(l.topic, l.topicID, l.partition), 0)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := l.writeMeta(); err != nil {
 		return err
 	}
 	l.dir.madeName()
@@ -93,6 +88,30 @@ func (l *Log) ensureDir() error {
 	l.namesMade++
 	l.mu.Unlock()
 	return nil
+}
+
+// writeMeta writes partition.meta; it is synced with the first records.
+func (l *Log) writeMeta() error {
+	f, err := l.m.fs.Create(l.metaPath())
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(encodeMeta(l.topic, l.topicID, l.partition), 0)
+	return errors.Join(err, f.Close())
+}
+
+// adopt gives a log that was found without topic id the one it is created with.
+func (l *Log) adopt(id wire.UUID) error {
+	var err error
+	l.exclusive(func() {
+		l.mu.Lock()
+		l.topicID = id
+		l.namesMade++
+		l.mu.Unlock()
+		err = l.writeMeta()
+	})
+	l.changed()
+	return err
 }
 
 // roll begins a new segment at an offset. The writer's token is held.

@@ -202,6 +202,9 @@ func (d *directory) recover(state *manifest.State, trusted bool) error {
 		return err
 	}
 	for _, r := range found {
+		if r.l.topicID.IsZero() && r.l.last().next == 0 {
+			continue // it was about to be made; nothing was written
+		}
 		d.m.addFound(r.l)
 		d.m.log.Debug("partition recovered", "partition", r.l.String(), "log_end_offset", r.l.end,
 			"scanned_bytes", r.scanned, "cut_bytes", r.cut)
@@ -250,28 +253,46 @@ func (d *directory) findPartitions(state *manifest.State) ([]*recovery, error) {
 // recoveryOf prepares the recovery of a partition directory. The topic's id comes
 // from the manifest or, without it, from the partition's own file.
 func (d *directory) recoveryOf(name, topic string, partition int32, known *manifest.Partition) *recovery {
+	file := path.Join(d.path, name, metaName)
+	id, err := d.readMeta(file, topic, partition)
 	if known != nil {
 		r := &recovery{l: d.newFound(known.ID, topic, known.TopicID, partition), known: known, exists: true}
+		r.metaErr = err
+		if err == nil && id != known.TopicID {
+			r.metaErr = fmt.Errorf("topic id %s instead of %s", id, wire.UUID(known.TopicID))
+		}
 		r.l.onDisk = true
 		return r
 	}
-	var id wire.UUID
-	file := path.Join(d.path, name, metaName)
-	b, err := vfs.ReadFile(d.m.fs, file)
-	if err == nil {
-		var t string
-		var p int32
-		if t, id, p, err = decodeMeta(b); err == nil && (t != topic || p != partition) {
-			err = fmt.Errorf("it speaks of %s-%d", t, p)
-		}
-	}
-	if err != nil {
-		id = wire.UUID{}
-		d.m.report(Damage{Topic: topic, Partition: partition, File: file, FromOffset: -1, ToOffset: -1,
-			Reason: "the topic id is unknown: " + err.Error()})
-	}
 	d.ids++
-	r := &recovery{l: d.newFound(d.ids, topic, id, partition), exists: true}
+	r := &recovery{l: d.newFound(d.ids, topic, id, partition), exists: true, metaErr: err}
 	r.l.onDisk = true
 	return r
+}
+
+func (d *directory) readMeta(file, topic string, partition int32) (wire.UUID, error) {
+	b, err := vfs.ReadFile(d.m.fs, file)
+	if err != nil {
+		return wire.UUID{}, err
+	}
+	t, id, p, err := decodeMeta(b)
+	if err == nil && (t != topic || p != partition) {
+		err = fmt.Errorf("it speaks of %s-%d", t, p)
+	}
+	if err != nil {
+		return wire.UUID{}, fmt.Errorf("reading %s: %w", file, err)
+	}
+	return id, nil
+}
+
+// repairMeta writes partition.meta anew if a crash left none. Without manifest the
+// topic's id is unknown then: the log waits for whoever creates it again.
+func (r *recovery) repairMeta() error {
+	if !r.exists || r.metaErr == nil {
+		return nil
+	}
+	if r.known == nil && r.l.last().next > 0 {
+		r.report(r.l.metaPath(), -1, -1, "", "the topic id is unknown: "+r.metaErr.Error())
+	}
+	return r.l.writeMeta()
 }

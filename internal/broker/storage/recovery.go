@@ -18,6 +18,7 @@ type recovery struct {
 	l        *Log
 	known    *manifest.Partition // nil if the manifest does not know it
 	exists   bool                // there is a directory
+	metaErr  error               // what is wrong with its partition.meta
 	sameBoot bool                // the machine did not stop: written bytes are there
 	scanned  int64
 	cut      int64
@@ -49,7 +50,7 @@ func (r *recovery) run() error {
 	}
 	r.missing(bases)
 	r.finish()
-	return nil
+	return r.repairMeta()
 }
 
 // tidy removes what was under way when the node stopped, and returns the base
@@ -144,13 +145,14 @@ func (r *recovery) segment(base int64, last bool) error {
 }
 
 // displaced tells a segment that cannot follow the one before it: that one lost
-// its end, or it overlaps.
+// its end, it overlaps, or it should have gone with a truncation. A segment begins
+// where the one before it ended.
 func (r *recovery) displaced(base int64) bool {
 	if len(r.l.segs) == 0 {
 		return false
 	}
 	next := r.l.last().next
-	return base < next || r.torn && base != next
+	return base < next || base != next && (r.torn || r.known != nil)
 }
 
 // setAside renames a segment that has no place in the log any more.

@@ -244,17 +244,28 @@ func (l *Log) truncate(offset int64) error {
 	if err := l.dir.writeEdits(true); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
-	if err := l.shorten(seg, position); err != nil {
+	if err := l.removeTail(seg, position, gone); err != nil {
 		err = fmt.Errorf("truncating %s: %w", l, err)
 		l.dir.fail(err)
 		return storageError("truncating", err)
 	}
-	for _, s := range gone {
+	return nil
+}
+
+// removeTail removes the files behind the cut, the last one first, and then cuts
+// the segment: a crash in between leaves a log without gap.
+func (l *Log) removeTail(seg *segment, position int64, gone []*segment) error {
+	for _, s := range slices.Backward(gone) {
 		if err := l.discard(s, 0); err != nil {
-			return storageError("truncating "+l.String(), err)
+			return err
 		}
 	}
-	return nil
+	if len(gone) > 0 {
+		if err := l.m.fs.SyncDir(l.path); err != nil {
+			return err
+		}
+	}
+	return l.shorten(seg, position)
 }
 
 // truncatePosition finds the first batch that has an offset at or behind offset.

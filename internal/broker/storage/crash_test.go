@@ -1,0 +1,318 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
+	"github.com/naru-stream/naru/internal/kafka/config"
+	"github.com/naru-stream/naru/internal/kafka/record"
+	"github.com/naru-stream/naru/internal/vfs"
+)
+
+// acked is what a client was told by the time of a crash.
+type acked struct {
+	logStart int64            // a DeleteRecords that returned
+	durable  int64            // the durable offset that was reported
+	appended int64            // the log end that was reported
+	cutTo    int64            // a truncation that may be under way; -1 if none
+	payload  map[int64]uint32 // CRC by base offset of what was appended and not truncated
+	sequence map[int64]int32  // last sequence by producer of what was reported durable
+	deleted  bool
+}
+
+// crashRun runs a workload and takes crash images at every boundary of it.
+type crashRun struct {
+	*fixture
+	mode    Durability
+	l       *Log
+	now     acked
+	taken   int
+	step    string
+	seeds   uint64
+	every   int
+	problem error
+}
+
+// Appended implements Listener.
+func (r *crashRun) Appended(end int64) { r.now.appended = end }
+
+// Durable implements Listener.
+func (r *crashRun) Durable(offset int64) { r.now.durable = offset }
+
+// Failed implements Listener.
+func (r *crashRun) Failed(error) {}
+
+const crashTopic = "t"
+
+func newCrashRun(t *testing.T, mode Durability) *crashRun {
+	r := &crashRun{mode: mode, seeds: 2, every: 1}
+	r.now = acked{payload: map[int64]uint32{}, sequence: map[int64]int32{}, cutTo: -1}
+	r.fixture = newFixture(t, func(_ *Config, topic *config.Topic) {
+		topic.SegmentBytes = 1500
+		topic.IndexIntervalBytes = 200
+		topic.RetentionBytes = -1
+		topic.FileDeleteDelayMs = 50
+	})
+	r.l = r.create(crashTopic)
+	r.l.SetDurability(mode)
+	r.l.SetListener(r)
+	r.fs.SetHook(r.boundary)
+	return r
+}
+
+// boundary is called before every operation of the file system.
+func (r *crashRun) boundary(op vfs.Op) error {
+	if !op.Kind.Changes() || r.problem != nil {
+		return nil
+	}
+	if r.taken++; r.taken%r.every != 0 {
+		return nil
+	}
+	r.image(vfs.Killed(), fmt.Sprintf("killed before %s %s during %s", op.Kind, op.Name, r.step))
+	r.image(vfs.Crash{}, fmt.Sprintf("power lost before %s %s during %s", op.Kind, op.Name, r.step))
+	for seed := range r.seeds {
+		c := vfs.Crash{Keep: 0.6, Tear: 0.3, Seed: uint64(r.taken)*31 + seed}
+		r.image(c, fmt.Sprintf("power lost (seed %d) before %s %s during %s", c.Seed, op.Kind, op.Name, r.step))
+	}
+	return nil
+}
+
+// image opens what a crash would leave now and checks it.
+func (r *crashRun) image(c vfs.Crash, what string) {
+	clone := r.fs.CrashClone(c)
+	if err := r.check(clone, c.SameBoot); err != nil && r.problem == nil {
+		r.problem = fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+func (r *crashRun) check(fsys *vfs.Mem, killed bool) error {
+	cfg := r.cfg
+	cfg.FS = fsys
+	m, err := Open(cfg)
+	if err != nil {
+		return fmt.Errorf("does not start: %w", err)
+	}
+	if d := m.Damage(); len(d) > 0 && (killed || r.mode == DurabilityGroup && !onlySetAside(d)) {
+		return fmt.Errorf("reports damage: %v", d)
+	}
+	l := m.Log(crashTopic, 0)
+	if l == nil {
+		if r.now.durable > 0 && !r.now.deleted {
+			return errors.New("the partition is gone")
+		}
+		return m.Close()
+	}
+	if err := r.checkLog(l, killed); err != nil {
+		return fmt.Errorf("%w (segments %v, start %d, end %d)", err, l.Segments(), l.LogStartOffset(), l.LogEndOffset())
+	}
+	return r.checkGoesOn(m, l)
+}
+
+// onlySetAside tells damage that only keeps unsynced bytes for the curious.
+func onlySetAside(damage []Damage) bool {
+	for _, d := range damage {
+		if d.FromOffset >= 0 || d.KeptAs == "" && d.File == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// checkLog checks that everything promised is there, and nothing else.
+func (r *crashRun) checkLog(l *Log, killed bool) error {
+	start, _, end := l.Offsets()
+	promised := r.now.durable
+	if killed {
+		promised = r.now.appended
+	}
+	if r.now.cutTo >= 0 {
+		promised = min(promised, r.now.cutTo)
+	}
+	if end < promised {
+		return fmt.Errorf("ends at %d, %d was promised", end, promised)
+	}
+	if start < r.now.logStart && r.now.logStart <= promised {
+		return fmt.Errorf("starts at %d, deleted up to %d", start, r.now.logStart)
+	}
+	if start > end {
+		return fmt.Errorf("starts at %d, ends at %d", start, end)
+	}
+	next := start
+	for next < end {
+		s, err := l.Read(next, 1000, end, true)
+		if err != nil || s.Length == 0 {
+			return fmt.Errorf("reading at %d gives %d bytes: %w", next, s.Length, err)
+		}
+		b := make([]byte, s.Length)
+		_, err = s.ReadAt(b, 0)
+		s.Release()
+		if err != nil {
+			return fmt.Errorf("reading at %d: %w", next, err)
+		}
+		for len(b) > 0 {
+			bt, rest, err := record.Next(b)
+			if err == nil {
+				err = bt.CheckCRC()
+			}
+			if err != nil {
+				return fmt.Errorf("reading at %d: %w", next, err)
+			}
+			if bt.BaseOffset() > next {
+				return fmt.Errorf("offsets %d to %d are missing", next, bt.BaseOffset()-1)
+			}
+			if want, ok := r.now.payload[bt.BaseOffset()]; bt.BaseOffset() < promised && (!ok || want != bt.CRC()) {
+				return fmt.Errorf("the batch at %d is not the one appended", bt.BaseOffset())
+			}
+			next, b = bt.NextOffset(), rest
+		}
+	}
+	return nil
+}
+
+// checkGoesOn checks that producers are known, that the log can be written, closed
+// and opened again.
+func (r *crashRun) checkGoesOn(m *Manager, l *Log) error {
+	known, err := l.Producers()
+	if err != nil {
+		return fmt.Errorf("producers: %w", err)
+	}
+	if r.now.cutTo < 0 && !r.now.deleted {
+		for id, seq := range r.now.sequence {
+			if err := checkProducer(known, id, seq); err != nil {
+				return err
+			}
+		}
+	}
+	before := l.LogEndOffset()
+	a := append1(l, batch(r.t, 2, 50, r.clock.ms), 9)
+	if a.Err != nil || a.BaseOffset != before {
+		return fmt.Errorf("append at %d after recovery: %d %w", before, a.BaseOffset, a.Err)
+	}
+	m.Tick()
+	if err := m.Close(); err != nil {
+		return fmt.Errorf("close after recovery: %w", err)
+	}
+	cfg := m.cfg
+	again, err := Open(cfg)
+	if err != nil {
+		return fmt.Errorf("open after recovery and close: %w", err)
+	}
+	l2 := again.Log(crashTopic, 0)
+	if l2 == nil || l2.LogEndOffset() != before+2 || l2.LogStartOffset() != l.LogStartOffset() {
+		return fmt.Errorf("after recovery, append and close: %+v", l2)
+	}
+	s, err := l2.Read(before, 1000, before+2, true)
+	if err != nil || s.Length == 0 {
+		return fmt.Errorf("reading the record appended after recovery: %w", err)
+	}
+	s.Release()
+	return again.Close()
+}
+
+func checkProducer(known []producerstate.Producer, id int64, seq int32) error {
+	for _, p := range known {
+		if p.ID == id {
+			if p.LastSequence < seq {
+				return fmt.Errorf("producer %d is known up to sequence %d, %d was reported durable", id, p.LastSequence, seq)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("producer %d is forgotten", id)
+}
+
+// produce appends n batches of an idempotent producer.
+func (r *crashRun) produce(n int) {
+	r.t.Helper()
+	for range n {
+		const id = 77
+		spec := record.DefaultSpec()
+		spec.ProducerID, spec.ProducerEpoch = id, 0
+		spec.BaseSequence = int32(r.now.appended) // every record of the log is this producer's
+		b := batchOf(r.t, spec, 2, 60, r.clock.ms)
+		r.now.payload[r.now.appended] = record.Batch(b).CRC()
+		a := append1(r.l, b, 3)
+		if a.Err != nil {
+			r.t.Fatalf("%s: %v", r.step, a.Err)
+		}
+		r.m.RunSyncs()
+		r.clock.ms += 100
+		if r.now.durable == r.now.appended {
+			r.now.sequence[id] = int32(a.LastOffset)
+		}
+	}
+}
+
+func (r *crashRun) do(step string, f func()) {
+	r.t.Helper()
+	r.step = step
+	f()
+	r.step = "after " + step
+	if r.problem != nil {
+		r.t.Fatal(r.problem)
+	}
+}
+
+func (r *crashRun) tick(ms int64) {
+	r.clock.ms += ms
+	r.m.Tick()
+}
+
+// workload goes through everything a log does.
+func (r *crashRun) workload() {
+	r.do("first appends", func() { r.produce(3) })
+	r.do("appends with rolls", func() { r.produce(20) })
+	r.do("checkpoint", func() { r.tick(1100) })
+	r.do("snapshot and manifest sync", func() { r.tick(11000); r.tick(11000) })
+	r.do("appends behind the checkpoint", func() { r.produce(6) })
+	r.do("delete records", func() {
+		at := r.now.durable - 20
+		start, err := r.l.DeleteRecordsBefore(at)
+		if err != nil || start != at {
+			r.t.Fatalf("delete records: %d %v", start, err)
+		}
+		r.now.logStart = start
+	})
+	r.do("deletion of files", func() { r.tick(1000) })
+	r.do("retention", func() {
+		r.topic.RetentionBytes = 3000
+		r.l.SetConfig(r.topic)
+		r.l.SetDurability(r.mode)
+		r.m.EnforceRetention()
+		r.now.logStart = r.l.LogStartOffset()
+	})
+	r.do("truncation", func() {
+		to := r.now.appended - 7
+		r.now.cutTo = to - to%2
+		end, err := r.l.TruncateTo(to)
+		if err != nil || end > to {
+			r.t.Fatalf("truncate: %d %v", end, err)
+		}
+		for base := range r.now.payload {
+			if base >= end {
+				delete(r.now.payload, base)
+			}
+		}
+		r.now.appended, r.now.durable = end, min(end, r.now.durable)
+		r.now.cutTo, r.now.sequence = -1, map[int64]int32{}
+	})
+	r.do("appends after the truncation", func() { r.produce(8); r.tick(1100) })
+	r.do("roll and seal", func() { r.produce(12); r.tick(1100); r.tick(11000) })
+	r.do("close", func() {
+		if err := r.m.Close(); err != nil {
+			r.t.Fatal(err)
+		}
+	})
+}
+
+func TestNothingPromisedIsLostAtAnyCrashBoundary(t *testing.T) {
+	for _, mode := range []Durability{DurabilityOS, DurabilityGroup} {
+		t.Run(mode.String(), func(t *testing.T) {
+			r := newCrashRun(t, mode)
+			r.workload()
+			t.Logf("%d boundaries, 4 images each", r.taken)
+		})
+	}
+}
