@@ -36,7 +36,7 @@ func compressSnappy(dst, src []byte) []byte {
 		dst = slices.Grow(dst, 4+s2.MaxEncodedLen(len(block)))
 		free := dst[at+4 : cap(dst)]
 		n := len(s2.EncodeSnappy(free, block))
-		binary.BigEndian.PutUint32(dst[at:at+4], uint32(n)) //nolint:gosec // at most MaxEncodedLen(32 KiB)
+		binary.BigEndian.PutUint32(dst[at:at+4], uint32(n))
 		dst = dst[:at+4+n]
 	}
 	return dst

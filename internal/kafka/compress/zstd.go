@@ -108,7 +108,7 @@ func zstdBound(src []byte) (int, error) {
 			return 0, err
 		}
 		if h.HasFCS && h.FrameContentSize < uint64(frame) {
-			frame = int(h.FrameContentSize) //nolint:gosec // smaller than an int
+			frame = int(h.FrameContentSize)
 		}
 		total += frame
 		src = rest

@@ -110,7 +110,7 @@ func (b Batch) Size() int { return int(i32(b, atLength)) + LengthPrefix }
 func (b Batch) PartitionLeaderEpoch() int32 { return i32(b, atLeaderEpoch) }
 
 // Magic returns the number of the batch's format.
-func (b Batch) Magic() int8 { return int8(b[atMagic]) } //nolint:gosec // the same eight bits
+func (b Batch) Magic() int8 { return int8(b[atMagic]) }
 
 // CRC returns the stored checksum; CheckCRC compares it.
 func (b Batch) CRC() uint32 { return binary.BigEndian.Uint32(b[atCRC:]) }
@@ -215,28 +215,28 @@ func (b Batch) CheckCRC() error {
 }
 
 // SetBaseOffset moves the batch to another offset. The CRC does not cover it.
-func (b Batch) SetBaseOffset(offset int64) { binary.BigEndian.PutUint64(b, uint64(offset)) } //nolint:gosec // same bits
+func (b Batch) SetBaseOffset(offset int64) { binary.BigEndian.PutUint64(b, uint64(offset)) }
 
 // SetPartitionLeaderEpoch marks which leader appended the batch. The CRC does
 // not cover it.
 func (b Batch) SetPartitionLeaderEpoch(epoch int32) {
-	binary.BigEndian.PutUint32(b[atLeaderEpoch:], uint32(epoch)) //nolint:gosec // same bits
+	binary.BigEndian.PutUint32(b[atLeaderEpoch:], uint32(epoch))
 }
 
 // SetLogAppendTime makes ms the timestamp of every record, whatever the records
 // say, and recomputes the CRC. No record has to be decoded for it.
 func (b Batch) SetLogAppendTime(ms int64) {
-	binary.BigEndian.PutUint16(b[atAttributes:], uint16(b.Attributes()|bitLogAppendTime)) //nolint:gosec // same bits
-	binary.BigEndian.PutUint64(b[atMaxTimestamp:], uint64(ms))                            //nolint:gosec // same bits
+	binary.BigEndian.PutUint16(b[atAttributes:], uint16(b.Attributes()|bitLogAppendTime))
+	binary.BigEndian.PutUint64(b[atMaxTimestamp:], uint64(ms))
 	b.putCRC()
 }
 
 // SetProducer gives the batch a producer and its first sequence number, as a
 // client does when it seals the batch, and recomputes the CRC.
 func (b Batch) SetProducer(id int64, epoch int16, baseSequence int32) {
-	binary.BigEndian.PutUint64(b[atProducerID:], uint64(id))             //nolint:gosec // same bits
-	binary.BigEndian.PutUint16(b[atProducerEpoch:], uint16(epoch))       //nolint:gosec // same bits
-	binary.BigEndian.PutUint32(b[atBaseSequence:], uint32(baseSequence)) //nolint:gosec // same bits
+	binary.BigEndian.PutUint64(b[atProducerID:], uint64(id))
+	binary.BigEndian.PutUint16(b[atProducerEpoch:], uint16(epoch))
+	binary.BigEndian.PutUint32(b[atBaseSequence:], uint32(baseSequence))
 	b.putCRC()
 }
 
@@ -253,11 +253,8 @@ func AddSequence(s, n int32) int32 {
 // castagnoli is the polynomial's table; it is never written.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-//nolint:gosec // the same bits, read as signed
 func i64(b []byte, at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) }
 
-//nolint:gosec // the same bits, read as signed
 func i32(b []byte, at int) int32 { return int32(binary.BigEndian.Uint32(b[at:])) }
 
-//nolint:gosec // the same bits, read as signed
 func i16(b []byte, at int) int16 { return int16(binary.BigEndian.Uint16(b[at:])) }

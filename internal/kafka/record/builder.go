@@ -145,7 +145,7 @@ func (bl *Builder) begin(offset, timestampMs int64, attributes int8, key, value 
 	bl.lastDelta = int32(delta)
 	bl.count++
 	bl.records = appendVarint(bl.records, int64(body))
-	bl.records = append(bl.records, byte(attributes)) //nolint:gosec // the same eight bits
+	bl.records = append(bl.records, byte(attributes))
 	bl.records = appendVarint(bl.records, tsDelta)
 	bl.records = appendVarint(bl.records, delta)
 	bl.records = appendBytes(bl.records, key)
@@ -206,7 +206,7 @@ func AppendEmpty(dst []byte, spec Spec, lastOffset, maxTimestampMs int64) ([]byt
 
 // putHeader fills the header of the batch b and its CRC.
 //
-//nolint:gosec // header fields are written bit by bit, sizes were checked
+
 func (s *Spec) putHeader(b []byte, lastOffsetDelta int32, baseTimestamp, maxTimestamp int64, count int32) {
 	attributes := uint16(s.Codec)
 	if s.TimestampType == LogAppendTime {

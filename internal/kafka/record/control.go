@@ -41,7 +41,7 @@ func (t ControlType) String() string {
 //	version int16 = 0 · type int16
 func AppendControlKey(dst []byte, t ControlType) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, 0)
-	return binary.BigEndian.AppendUint16(dst, uint16(t)) //nolint:gosec // same bits
+	return binary.BigEndian.AppendUint16(dst, uint16(t))
 }
 
 // ParseControlKey returns the type of the control record with this key. Types of
@@ -68,7 +68,7 @@ func AppendEndTxn(dst []byte, spec Spec, m EndTxnMarker, timestampMs int64, bl *
 	spec.Control, spec.Transactional, spec.BaseSequence = true, true, NoSequence
 	var key [controlKeySize]byte
 	var value [endTxnMarkerSize]byte
-	binary.BigEndian.PutUint32(value[2:], uint32(m.CoordinatorEpoch)) //nolint:gosec // same bits
+	binary.BigEndian.PutUint32(value[2:], uint32(m.CoordinatorEpoch))
 	bl.Reset(spec)
 	if err := bl.Append(timestampMs, AppendControlKey(key[:0], m.Type), value[:]); err != nil {
 		return dst, err

@@ -228,7 +228,7 @@ func (r *Record) parse(b []byte) (rest []byte, ok bool) {
 	}
 	body := b[n : n+int(length) : n+int(length)]
 	rest = b[n+int(length):]
-	r.Attributes = int8(body[0]) //nolint:gosec // the same eight bits
+	r.Attributes = int8(body[0])
 	body = body[1:]
 	if r.TimestampDelta, n = varint(body); n == 0 {
 		return nil, false

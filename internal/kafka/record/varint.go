@@ -13,7 +13,7 @@ func varint(b []byte) (v int64, n int) {
 	// Most lengths and deltas fit into one byte.
 	if len(b) > 0 && b[0] < 0x80 {
 		u := uint64(b[0])
-		return int64(u>>1) ^ -int64(u&1), 1 //nolint:gosec // below 128
+		return int64(u>>1) ^ -int64(u&1), 1
 	}
 	var u uint64
 	for i, c := range b {
@@ -22,13 +22,13 @@ func varint(b []byte) (v int64, n int) {
 		}
 		u |= uint64(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			return int64(u>>1) ^ -int64(u&1), i + 1 //nolint:gosec // zig-zag
+			return int64(u>>1) ^ -int64(u&1), i + 1
 		}
 	}
 	return 0, 0
 }
 
-func zigzag(v int64) uint64 { return uint64(v<<1) ^ uint64(v>>63) } //nolint:gosec // zig-zag
+func zigzag(v int64) uint64 { return uint64(v<<1) ^ uint64(v>>63) }
 
 func appendVarint(dst []byte, v int64) []byte {
 	u := zigzag(v)

@@ -89,7 +89,7 @@ func Clean(ctx context.Context, log Log, plan Plan, policy Policy, nowMs int64, 
 
 // cleaning is one run of Clean.
 type cleaning struct {
-	ctx     context.Context //nolint:containedctx // lives as long as the call of Clean
+	ctx     context.Context
 	log     Log
 	limits  Limits
 	in, out []byte

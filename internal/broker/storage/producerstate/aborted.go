@@ -38,7 +38,7 @@ var ErrAbortedTxn = errors.New("unusable entry in the transaction index")
 
 // Append appends the encoded entry to dst.
 //
-//nolint:gosec // integers are written bit by bit
+
 func (a AbortedTxn) Append(dst []byte) []byte {
 	start := len(dst)
 	be := binary.BigEndian

@@ -27,7 +27,7 @@ func (b *batch) firstSeq() int32 {
 	if b.lastSeq < 0 {
 		return record.NoSequence
 	}
-	return int32((int64(b.lastSeq) - int64(b.offsetDelta)) & math.MaxInt32) //nolint:gosec // masked to 31 bits
+	return int32((int64(b.lastSeq) - int64(b.offsetDelta)) & math.MaxInt32)
 }
 
 // producer is everything remembered of one producer id. It is copied as a whole

@@ -39,7 +39,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli) // never written
 // AppendSnapshot appends the encoded State to dst. Nothing may be prepared and
 // not committed.
 //
-//nolint:gosec // integers are written bit by bit, the counts are bounded
+
 func (s *State) AppendSnapshot(dst []byte) []byte {
 	start := len(dst)
 	be := binary.BigEndian
@@ -133,8 +133,8 @@ func decodeProducer(b []byte) (p producer, rest []byte, err error) {
 		return producer{}, nil, fmt.Errorf("%w: it ends inside a producer", ErrSnapshot)
 	}
 	p = newProducer(i64(b))
-	p.epoch = int16(be.Uint16(b[8:]))             //nolint:gosec // same bits
-	p.coordinatorEpoch = int32(be.Uint32(b[10:])) //nolint:gosec // same bits
+	p.epoch = int16(be.Uint16(b[8:]))
+	p.coordinatorEpoch = int32(be.Uint32(b[10:]))
 	p.lastTimestamp = i64(b[14:])
 	p.lastSeenMs = i64(b[22:])
 	p.txnFirstOffset = i64(b[30:])
@@ -147,12 +147,12 @@ func decodeProducer(b []byte) (p producer, rest []byte, err error) {
 		p.add(batch{
 			lastOffset:  i64(b),
 			timestamp:   i64(b[8:]),
-			lastSeq:     int32(be.Uint32(b[16:])), //nolint:gosec // same bits
-			offsetDelta: int32(be.Uint32(b[20:])), //nolint:gosec // same bits
+			lastSeq:     int32(be.Uint32(b[16:])),
+			offsetDelta: int32(be.Uint32(b[20:])),
 		})
 		b = b[batchSize:]
 	}
 	return p, b, nil
 }
 
-func i64(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) } //nolint:gosec // same bits
+func i64(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) }
