@@ -367,4 +367,3 @@ func renderStruct(v reflect.Value) string {
 	}
 	return v.Type().Name() + "{" + strings.Join(fields, " ") + "}"
 }
-

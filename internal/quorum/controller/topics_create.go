@@ -10,8 +10,8 @@ import (
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
-// MetadataTopic is the name of the metadata log, which is no ordinary topic.
-const MetadataTopic = "__cluster_metadata"
+// metadataTopic is the name of the metadata log, which is no ordinary topic.
+const metadataTopic = "__cluster_metadata"
 
 // createTopics creates each topic of the request that it can.
 func (c *Core) createTopics(e Event, r *protocol.CreateTopicsRequest) *protocol.CreateTopicsResponse {
@@ -73,7 +73,7 @@ func (c *Core) planTopic(
 	e Event, t *protocol.CreateTopicsRequestCreatableTopic, result *protocol.CreateTopicsResponseCreatableTopicResult,
 ) ([]metadata.Record, *failure) {
 	img := c.image()
-	if t.Name == MetadataTopic {
+	if t.Name == metadataTopic {
 		return nil, fail(protocol.TopicAuthorizationFailed, "Authorization failed.")
 	}
 	if img.Topic(t.Name) != nil {

@@ -19,6 +19,8 @@ type Recovered struct {
 	// Snapshot is the snapshot the replay began with; its EndOffset is 0 if there
 	// was none.
 	Snapshot SnapshotID
+	// LogBytes is how much of the log was replayed behind the snapshot.
+	LogBytes int
 	// Skipped are the complaints about newer snapshots that could not be read.
 	Skipped []error
 }
@@ -65,6 +67,7 @@ func Recover(log Log, snapshots *Snapshots) (*Recovered, error) {
 		if err := p.Replay(batches); err != nil {
 			return nil, fmt.Errorf("recovering the cluster metadata: %w", err)
 		}
+		out.LogBytes += len(batches)
 	}
 	out.Image, out.TimestampMs = p.Delta.Image(p.Next-1, p.Epoch), p.TimestampMs
 	return out, nil

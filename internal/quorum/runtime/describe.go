@@ -2,7 +2,7 @@ package runtime
 
 import (
 	"github.com/naru-stream/naru/internal/kafka/protocol"
-	"github.com/naru-stream/naru/internal/quorum/controller"
+	"github.com/naru-stream/naru/internal/quorum/metalog"
 )
 
 // describeQuorum tells who leads the quorum and how far its members are: this
@@ -28,7 +28,7 @@ func (c *Controller) describeQuorum(r *protocol.DescribeQuorumRequest, version i
 }
 
 func (c *Controller) describePartition(topic string, partition int32) protocol.DescribeQuorumResponsePartitionData {
-	if topic != controller.MetadataTopic || partition != 0 {
+	if topic != metalog.Topic || partition != 0 {
 		message := "This server does not host this topic-partition."
 		return protocol.DescribeQuorumResponsePartitionData{
 			PartitionIndex: partition, ErrorCode: protocol.UnknownTopicOrPartition, ErrorMessage: &message,

@@ -112,7 +112,6 @@ func Start(cfg Config) (*Controller, error) {
 		stopped:  make(chan struct{}),
 	}
 	c.snapshotter.begin(cfg, recovered)
-	cfg.Publisher.Publish(metadata.Everything(recovered.Image))
 	if err := c.takeOffice(recovered); err != nil {
 		return nil, err
 	}
@@ -138,7 +137,12 @@ func (c *Controller) takeOffice(recovered *metalog.Recovered) error {
 	core := controller.Config{ClusterID: c.cfg.ClusterID, Settings: c.cfg.Settings}
 	c.core = controller.New(core, recovered.Image, end+1, epoch, nowMs)
 	c.core.Bootstrap()
-	return c.commit(nowMs)
+	batch := c.core.Take()
+	if err := c.persist(batch, nowMs); err != nil {
+		return err
+	}
+	c.cfg.Publisher.Publish(metadata.Everything(batch.Image))
+	return nil
 }
 
 func (c *Controller) nowMs() int64 { return c.cfg.Now().UnixMilli() }
@@ -270,10 +274,21 @@ func (c *Controller) decide(taken []*submission, s *submission) []*submission {
 	return append(taken, s)
 }
 
-// commit writes what the core decided behind what c.buf already holds, waits
-// until it is durable and publishes it.
+// commit makes what the core decided durable and publishes it.
 func (c *Controller) commit(nowMs int64) error {
 	batch := c.core.Take()
+	if err := c.persist(batch, nowMs); err != nil {
+		return err
+	}
+	if batch.Changes != nil {
+		c.cfg.Publisher.Publish(batch.Changes)
+	}
+	return nil
+}
+
+// persist writes a batch behind what c.buf already holds and waits until it is
+// durable.
+func (c *Controller) persist(batch controller.Batch, nowMs int64) error {
 	at := metalog.Entry{BaseOffset: batch.BaseOffset, LeaderEpoch: c.core.Epoch(), TimestampMs: nowMs}
 	var err error
 	if c.buf, _, err = c.encoder.Append(c.buf, at, batch.Records, controller.RecordVersion); err != nil {
@@ -281,12 +296,9 @@ func (c *Controller) commit(nowMs int64) error {
 	}
 	if len(c.buf) > 0 {
 		if err := c.cfg.Log.Append(c.buf, c.core.Epoch()); err != nil {
-			return fmt.Errorf("appending to the metadata log: %w", err)
+			return err
 		}
 		c.end.Store(batch.BaseOffset + int64(len(batch.Records)))
-	}
-	if batch.Changes != nil {
-		c.cfg.Publisher.Publish(batch.Changes)
 	}
 	c.considerSnapshot(batch.Image, len(c.buf), nowMs)
 	c.buf = c.buf[:0]

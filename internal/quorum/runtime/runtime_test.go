@@ -54,10 +54,15 @@ func (n *node) start() {
 	if n.control, err = Start(n.config()); err != nil {
 		n.t.Fatal(err)
 	}
-	if !n.broker {
-		return
+	if n.broker {
+		n.register()
 	}
+}
+
+func (n *node) register() {
+	n.t.Helper()
 	n.ids++
+	var err error
 	n.life, err = lifecycle.Start(n.t.Context(), lifecycle.Config{
 		BrokerID: 1, ClusterID: "test-cluster", IncarnationID: wire.UUID{0: n.ids},
 		Endpoints: []metadata.Endpoint{{Name: "PLAINTEXT", Host: "localhost", Port: 9092}},

@@ -35,7 +35,7 @@ type snapshotDone struct {
 func (s *snapshotter) begin(cfg Config, recovered *metalog.Recovered) {
 	s.maxBytes = int(cfg.Settings.Int64("metadata.log.max.record.bytes.between.snapshots"))
 	s.intervalMs = cfg.Settings.Int64("metadata.log.max.snapshot.interval.ms")
-	s.lastMs = cfg.Now().UnixMilli()
+	s.lastMs, s.bytes = cfg.Now().UnixMilli(), recovered.LogBytes
 	s.lastOffset = recovered.Snapshot.EndOffset - 1
 	s.latest, s.latestTimeMs = recovered.Image, recovered.TimestampMs
 }
