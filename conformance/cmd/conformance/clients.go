@@ -39,6 +39,7 @@ func installs() []namedInstall {
 		{"franz-go", fromProgram(setup.Env.Franz)},
 		{"confluent-kafka-go", fromProgram(setup.Env.Confluent)},
 		{"kafka-python", fromProgram(python("kafka-python"))},
+		{"kafka-python-2.0.2", fromProgram(python("kafka-python-2.0.2"))},
 		{"aiokafka", fromProgram(python("aiokafka"))},
 		{"kafkajs", fromProgram(setup.Env.KafkaJS)},
 	}

@@ -35,7 +35,8 @@ var steps = []step{
 
 	{name: "get-offsets", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one"}, sorted: true},
 	{name: "get-offsets earliest", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one", "--time", "earliest"}, sorted: true},
-	{name: "get-offsets max-timestamp", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one", "--time", "max-timestamp"}, sorted: true},
+	{name: "console-producer (acks 0)", tool: "kafka-console-producer", args: []string{"--topic", "tools-two", "--reader-property", "parse.key=true", "--reader-property", "key.separator=:", "--command-property", "acks=0", "--command-property", "enable.idempotence=false"}, stdin: "a:one\n"},
+	{name: "get-offsets max-timestamp", tool: "kafka-get-offsets", args: []string{"--topic", "tools-two", "--time", "max-timestamp"}, sorted: true, want: []string{":0"}},
 	{name: "get-offsets by time", tool: "kafka-get-offsets", args: []string{"--topic", "tools-one", "--time", "1000"}, sorted: true},
 
 	{name: "consumer-groups --list", tool: "kafka-consumer-groups", args: []string{"--list"}, lines: []string{"tools-"}, want: []string{"tools-group"}},

@@ -95,6 +95,9 @@ func (t Tools) step(ctx context.Context, s step, limit time.Duration) (string, e
 		return "", err
 	}
 	text := t.normalise(string(out.Stdout), s)
+	if s.code != 0 {
+		text += t.complaint(out.Stderr, s)
+	}
 	if out.ExitCode != s.code {
 		return text, fmt.Errorf("exit code %d, want %d: %s %s", out.ExitCode, s.code, proc.Tail(out.Stdout, 300), proc.Tail(out.Stderr, 600))
 	}
@@ -106,6 +109,18 @@ func (t Tools) step(ctx context.Context, s step, limit time.Duration) (string, e
 	return text, nil
 }
 
+// complaint returns the first line of standard error that tells the error, without the stack below it.
+func (t Tools) complaint(stderr []byte, s step) string {
+	for _, word := range []string{"Exception: ", "Error"} {
+		for _, l := range strings.Split(string(stderr), "\n") {
+			if strings.Contains(l, word) {
+				return "\nstderr: " + t.normalise(l, s)
+			}
+		}
+	}
+	return ""
+}
+
 // What differs between two runs of one broker: topic ids, member ids, times.
 var changing = []struct {
 	pattern *regexp.Regexp
@@ -115,6 +130,7 @@ var changing = []struct {
 	{regexp.MustCompile(`Cluster ID: [A-Za-z0-9_-]{22}`), "Cluster ID: CLUSTER-ID"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`CreateTime:\d{13}`), "CreateTime:MILLIS"},
+	{regexp.MustCompile(`node \d+`), "node N"},
 	{regexp.MustCompile(`\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\]`), "[TIME]"},
 	{regexp.MustCompile(`/(127\.0\.0\.1|0:0:0:0:0:0:0:1)`), "/LOOPBACK"},
 	{regexp.MustCompile(`[ \t]+`), " "},
