@@ -8,8 +8,9 @@ import (
 
 const (
 	// pressureTick is how long a connection waits for the budget before it
-	// looks for frames that hold it without moving on.
-	pressureTick = time.Second
+	// looks for frames that hold it without moving on. A stalled frame holds up
+	// the others for at most twice that.
+	pressureTick = 500 * time.Millisecond
 	// pressureRate is how many bytes a second a frame must gain while others
 	// wait for the budget, or its connection is closed.
 	pressureRate = 128 << 10
@@ -24,13 +25,15 @@ var errClosed = errors.New("the connection is closing")
 // that has begun must be able to finish, or many half-read frames would hold the
 // budget against each other for ever. Three rules see to that:
 //
-//  1. Every connection may hold connectionShare whatever the others do. Small
-//     requests (heartbeats, metadata) thus never wait for producers.
+//  1. Every connection may hold its share whatever the others do, and only what
+//     it holds beyond that counts against the limit. Small requests (heartbeats,
+//     metadata) thus never wait for producers. What is held is bounded by the
+//     limit and the shares of max.connections together.
 //  2. Who wants more than is free waits in a queue, first come first served. If
-//     the used bytes are within the limit, the first in the queue may exceed it
-//     until its frame is complete; nobody else may before the used bytes are
-//     within the limit again. So there is always one frame that can finish, and
-//     the limit is exceeded by at most one frame (and the shares).
+//     what counts is within the limit, the first in the queue may exceed it until
+//     its frame is complete; nobody else may before what counts is within the
+//     limit again. So there is always one frame that can finish, and the limit is
+//     exceeded by at most one frame.
 //  3. While somebody waits, frames that hold more than the share and gain less
 //     than pressureRate are closed, so that slow senders cannot keep the budget.
 //
@@ -42,7 +45,8 @@ type budget struct {
 	stats *Stats
 
 	mu        sync.Mutex
-	used      int64
+	held      int64    // by all connections
+	beyond    int64    // of it, beyond their shares: what the limit is for
 	waiters   []*claim // first come first served
 	exceeding *claim   // may exceed the limit, see rule 2
 	reading   map[*claim]struct{}
@@ -65,17 +69,24 @@ type claim struct {
 func (b *budget) tryAcquire(c *claim, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c.held+n > b.share && c != b.exceeding && (len(b.waiters) > 0 || b.used+n > b.limit) {
+	if c.held+n > b.share && c != b.exceeding && (len(b.waiters) > 0 || b.beyond+b.cost(c, n) > b.limit) {
 		return false
 	}
-	b.grant(c, n)
+	b.change(c, n)
 	return true
 }
 
-func (b *budget) grant(c *claim, n int64) {
-	b.used += n
+// cost is how much beyond grows when c takes n more bytes, or shrinks when n is
+// negative.
+func (b *budget) cost(c *claim, n int64) int64 {
+	return max(c.held+n, b.share) - max(c.held, b.share)
+}
+
+func (b *budget) change(c *claim, n int64) {
+	b.beyond += b.cost(c, n)
+	b.held += n
 	c.held += n
-	b.stats.BudgetUsed.Store(b.used)
+	b.stats.BudgetUsed.Store(b.held)
 }
 
 // acquire takes n bytes for c and waits for them if it must. It returns an error
@@ -120,15 +131,15 @@ func (b *budget) acquire(c *claim, n int64) error {
 func (b *budget) serve() {
 	for len(b.waiters) > 0 {
 		c := b.waiters[0]
-		if b.used+c.wants > b.limit {
-			if b.exceeding != nil && b.exceeding != c || b.used > b.limit {
+		if b.beyond+b.cost(c, c.wants) > b.limit {
+			if b.exceeding != nil || b.beyond > b.limit {
 				return
 			}
 			b.exceeding = c
 		}
 		b.waiters[0] = nil
 		b.waiters = b.waiters[1:]
-		b.grant(c, c.wants)
+		b.change(c, c.wants)
 		c.wants = 0
 		close(c.ready)
 	}
@@ -142,9 +153,7 @@ func (b *budget) release(c *claim, n int64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.used -= n
-	c.held -= n
-	b.stats.BudgetUsed.Store(b.used)
+	b.change(c, -n)
 	b.serve()
 }
 

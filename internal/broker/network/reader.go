@@ -13,10 +13,10 @@ const (
 	// minFrame is the shortest request: key, version and correlation id.
 	minFrame = 8
 	// firstStep is the first buffer of a frame that does not fit readBuffer,
-	// taken when readBuffer bytes have arrived; each further one is growth times
-	// the last, taken when that is full.
+	// taken when readBuffer bytes have arrived. Each further one is taken when the
+	// last is full: four times as large, from slowStep on twice.
 	firstStep = 64 << 10
-	growth    = 4
+	slowStep  = 1 << 20
 	// maxHeld and maxHoldTime bound how many answers wait, and how long, for the
 	// frames that have arrived already to be handled.
 	maxHeld     = maxBatch
@@ -291,7 +291,7 @@ func (c *Conn) readLarge(r *Request, size int) error {
 	c.in.drop()
 	for len(r.frame) < size {
 		if len(r.frame) == cap(r.frame) {
-			if err := c.growFrame(r, min(size, growth*cap(r.frame))); err != nil {
+			if err := c.growFrame(r, min(size, nextStep(cap(r.frame)))); err != nil {
 				return err
 			}
 		}
@@ -307,6 +307,13 @@ func (c *Conn) readLarge(r *Request, size int) error {
 		b.frameGained(&c.claim, got)
 	}
 	return nil
+}
+
+func nextStep(size int) int {
+	if size < slowStep {
+		return 4 * size
+	}
+	return 2 * size
 }
 
 // growFrame gives r a buffer of at least size with the bytes it had, after the

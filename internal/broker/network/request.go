@@ -157,8 +157,8 @@ func (r *Request) OnClose(fn func()) {
 }
 
 func (r *Request) complete(how outcome) {
+	r.Release() // first, so that memory is free before the client goes on
 	r.conn.completed(r, how)
-	r.Release()
 }
 
 // discard gives back what an answer holds.

@@ -111,7 +111,7 @@ func (c *client) send(payloads ...[]byte) {
 
 func (c *client) receive() ([]byte, error) {
 	var length [4]byte
-	c.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.nc.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.ReadFull(c.br, length[:]); err != nil {
 		return nil, err
 	}

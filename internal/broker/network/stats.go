@@ -14,7 +14,7 @@ type Stats struct {
 	InFlight atomic.Int64
 	// BytesIn and BytesOut count bytes of frames, with their lengths.
 	BytesIn, BytesOut atomic.Int64
-	// BudgetUsed is how many bytes of frames are held now, of Limits.QueuedRequestBytes.
+	// BudgetUsed is how many bytes of frames are held now, with the connections' shares.
 	BudgetUsed atomic.Int64
 	// BudgetWaits counts how often a connection had to wait for the budget.
 	BudgetWaits atomic.Int64
