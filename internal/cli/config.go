@@ -66,6 +66,14 @@ func ask(ctx context.Context, cl *kgo.Client, kind kmsg.ConfigResourceType, name
 	return cl.Request(ctx, req)
 }
 
+// unknownBroker says in words that the named broker is not there.
+func unknownBroker(err error, name string) error {
+	if err.Error() == "unknown broker" { // the client has no name for this error
+		return fmt.Errorf("the cluster has no broker %s: 'naru config get --cluster' shows what all brokers share", name)
+	}
+	return err
+}
+
 func (a *app) configGet() *cobra.Command {
 	r := &resource{}
 	var all bool
@@ -159,7 +167,7 @@ func describeConfigs(ctx context.Context, cl *kgo.Client, kind kmsg.ConfigResour
 	req.Resources = append(req.Resources, res)
 	answer, err := ask(ctx, cl, kind, name, req)
 	if err != nil {
-		return nil, fmt.Errorf("asking for settings: %w", err)
+		return nil, fmt.Errorf("asking for settings: %w", unknownBroker(err, name))
 	}
 	out := []setting{}
 	for _, r := range answer.(*kmsg.DescribeConfigsResponse).Resources {
@@ -310,7 +318,7 @@ func alterConfigs(ctx context.Context, cl *kgo.Client, kind kmsg.ConfigResourceT
 	req.Resources = append(req.Resources, res)
 	answer, err := ask(ctx, cl, kind, name, req)
 	if err != nil {
-		return fmt.Errorf("changing settings: %w", err)
+		return fmt.Errorf("changing settings: %w", unknownBroker(err, name))
 	}
 	for _, r := range answer.(*kmsg.IncrementalAlterConfigsResponse).Resources {
 		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
