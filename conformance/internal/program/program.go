@@ -78,6 +78,7 @@ func (p Program) process(ctx context.Context, addr string, names []string, limit
 			switch {
 			case !ok:
 				ended = true
+				_ = cmd.Wait() // what it said is complete only now
 				r = failed("the program ended: " + proc.Tail(stderr.Bytes(), 600))
 			case l.Scenario != names[len(results)]:
 				r = failed("the program answered scenario " + l.Scenario)
