@@ -205,8 +205,6 @@ func AppendEmpty(dst []byte, spec Spec, lastOffset, maxTimestampMs int64) ([]byt
 }
 
 // putHeader fills the header of the batch b and its CRC.
-//
-
 func (s *Spec) putHeader(b []byte, lastOffsetDelta int32, baseTimestamp, maxTimestamp int64, count int32) {
 	attributes := uint16(s.Codec)
 	if s.TimestampType == LogAppendTime {

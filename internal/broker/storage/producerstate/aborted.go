@@ -37,8 +37,6 @@ const abortedTxnVersion = 1
 var ErrAbortedTxn = errors.New("unusable entry in the transaction index")
 
 // Append appends the encoded entry to dst.
-//
-
 func (a AbortedTxn) Append(dst []byte) []byte {
 	start := len(dst)
 	be := binary.BigEndian

@@ -23,7 +23,6 @@ type model struct {
 	written int64 // log end without
 	now     int64
 	hw      int64
-	limits  Limits
 	snap    []byte
 	aborted []AbortedTxn
 	pending []byte

@@ -38,8 +38,6 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli) // never written
 
 // AppendSnapshot appends the encoded State to dst. Nothing may be prepared and
 // not committed.
-//
-
 func (s *State) AppendSnapshot(dst []byte) []byte {
 	start := len(dst)
 	be := binary.BigEndian
