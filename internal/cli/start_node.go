@@ -2,11 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+
+	"github.com/naru-stream/naru"
 )
 
 // startNode starts a node of package naru.
-func startNode(context.Context, map[string]string, *slog.Logger) (node, error) {
-	return nil, errors.New("this build contains no node")
+func startNode(ctx context.Context, properties map[string]string, log *slog.Logger) (node, error) {
+	return naru.Start(ctx, naru.Config{Properties: properties, Logger: log})
 }

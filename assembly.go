@@ -1,0 +1,137 @@
+package naru
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/naru-stream/naru/internal/broker/network"
+	"github.com/naru-stream/naru/internal/broker/purgatory"
+	"github.com/naru-stream/naru/internal/broker/replica"
+	"github.com/naru-stream/naru/internal/broker/storage"
+	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/kafka/config"
+	"github.com/naru-stream/naru/internal/quorum/lifecycle"
+	"github.com/naru-stream/naru/internal/quorum/metadata"
+	"github.com/naru-stream/naru/internal/quorum/metalog"
+	"github.com/naru-stream/naru/internal/quorum/runtime"
+	"github.com/naru-stream/naru/internal/vfs"
+)
+
+func ms(v int64) time.Duration { return time.Duration(v) * time.Millisecond }
+
+// storageConfig gives storage the settings that concern it.
+func storageConfig(v config.Values, dirs []string, node int32, log *slog.Logger) storage.Config {
+	return storage.Config{
+		Dirs: dirs, NodeID: node, Logger: log,
+		Topic:                func(string) config.Topic { return v.Topic() },
+		RetentionInterval:    ms(v.Int64("log.retention.check.interval.ms")),
+		ProducerIDExpiration: ms(v.Int64("producer.id.expiration.ms")),
+		RecoveryThreads:      int(v.Int32("num.recovery.threads.per.data.dir")) * len(dirs),
+	}
+}
+
+// networkLimits gives the network the settings that concern it; what is 0 there
+// keeps the network's default.
+func networkLimits(v config.Values) network.Limits {
+	l := network.Limits{
+		MaxFrame:            v.Int32("socket.request.max.bytes"),
+		MaxInFlight:         int(v.Int32("naru.max.inflight.requests.per.connection")),
+		MaxConnections:      int(v.Int32("max.connections")),
+		MaxConnectionsPerIP: int(v.Int32("max.connections.per.ip")),
+		PerIPOverrides:      map[string]int{},
+		CreationRate:        int(v.Int32("max.connection.creation.rate")),
+		MaxIdle:             ms(v.Int64("connections.max.idle.ms")),
+		FrameStall:          ms(v.Int64("naru.request.read.timeout.ms")),
+		FrameGrace:          ms(v.Int64("naru.request.read.timeout.ms")),
+		WriteStall:          ms(v.Int64("naru.response.write.timeout.ms")),
+	}
+	for _, setting := range []string{"queued.max.request.bytes", "naru.inflight.bytes"} {
+		if bytes := v.Int64(setting); bytes > 0 {
+			l.QueuedRequestBytes = bytes
+		}
+	}
+	for _, pair := range strings.Split(v.String("max.connections.per.ip.overrides"), ",") {
+		if host, limit, ok := strings.Cut(strings.TrimSpace(pair), ":"); ok {
+			if n, err := strconv.Atoi(limit); err == nil {
+				l.PerIPOverrides[host] = n
+			}
+		}
+	}
+	return l
+}
+
+// startController brings up the controller over its metadata log.
+func (n *Node) startController() error {
+	log, snapshots, err := metalog.OpenStored(n.logs, n.values)
+	if err != nil {
+		return err
+	}
+	n.controller, err = runtime.Start(runtime.Config{
+		ClusterID: n.logs.ClusterID(), NodeID: nodeID(n.values), DirectoryID: n.logs.Dirs()[0].DirectoryID,
+		Endpoints: n.endpoints, Settings: n.values, Log: log,
+		Snapshots: &metalog.Snapshots{FS: vfs.OS{}, Dir: snapshots},
+		Publisher: n.publisher, Logger: n.log,
+		Failed: func(err error) { n.fail(fmt.Errorf("writing the metadata log: %w", err)) },
+	})
+	return err
+}
+
+// register makes the broker known and waits until clients see it.
+func (n *Node) register(ctx context.Context) (err error) {
+	c := lifecycle.Config{
+		BrokerID: nodeID(n.values), ClusterID: n.logs.ClusterID(), Endpoints: n.endpoints,
+		PreviousBrokerEpoch: -1, HeartbeatInterval: ms(n.values.Int64("broker.heartbeat.interval.ms")),
+		Channel: n.controller, View: n.publisher, Logger: n.log,
+	}
+	_, _ = rand.Read(c.IncarnationID[:]) // documented never to fail
+	if rack := n.values.String("broker.rack"); rack != "" {
+		c.Rack = &rack
+	}
+	for _, d := range n.logs.Dirs() {
+		c.LogDirs = append(c.LogDirs, d.DirectoryID)
+	}
+	for _, f := range []metadata.FeatureRange{
+		{Name: "eligible.leader.replicas.version", Max: 1}, {Name: "group.version", Max: 1}, {Name: "kraft.version", Max: 1},
+		{Name: "metadata.version", Min: 7, Max: 30}, {Name: "share.version", Max: 1}, {Name: "streams.version", Max: 1},
+		{Name: "transaction.version", Max: 2},
+	} {
+		c.Features = append(c.Features, f)
+	}
+	n.lifecycle, err = lifecycle.Start(ctx, c)
+	return err
+}
+
+// newGroups returns the group coordinator over the offsets topic.
+func newGroups(n *Node) *group.Coordinator {
+	v := n.values
+	s := group.DefaultSettings()
+	s.MinSessionTimeoutMs = v.Int32("group.min.session.timeout.ms")
+	s.MaxSessionTimeoutMs = v.Int32("group.max.session.timeout.ms")
+	s.MaxSize = int(v.Int32("group.max.size"))
+	s.InitialRebalanceDelayMs = v.Int64("group.initial.rebalance.delay.ms")
+	s.OffsetMetadataMaxBytes = int(v.Int32("offset.metadata.max.bytes"))
+	s.OffsetsRetentionMs = v.Int64("offsets.retention.minutes") * time.Minute.Milliseconds()
+	s.RetentionCheckIntervalMs = v.Int64("offsets.retention.check.interval.ms")
+	s.CommitTimeoutMs = v.Int64("offsets.commit.timeout.ms")
+	s.LoadBufferBytes = int(v.Int32("offsets.load.buffer.size"))
+	return group.New(group.Config{
+		Settings: s, Partitions: v.Int32("offsets.topic.num.partitions"),
+		Log:   replica.TopicLog{Manager: n.replicas, Topic: group.TopicName},
+		Clock: clock{n.timer}, NewUUID: newUUID, Logger: n.log,
+	})
+}
+
+// clock is the time in which coordinators live.
+type clock struct{ timer *purgatory.Timer }
+
+func (clock) NowMs() int64 { return time.Now().UnixMilli() }
+
+func (c clock) AfterFunc(delayMs int64, f func()) (stop func()) {
+	e := c.timer.After(ms(delayMs), f)
+	return func() { c.timer.Cancel(e) }
+}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+)
+
+// offsetFetch tells how far groups have read. From v10 topics have ids: they are
+// replaced by names on the way in and put back on the way out.
+func (b *Broker) offsetFetch(c *call, r *protocol.OffsetFetchRequest) {
+	if c.version() < 10 {
+		b.Groups.OffsetFetch(c.context(), r, reply[protocol.OffsetFetchResponse](c))
+		return
+	}
+	unknown := make([][]protocol.OffsetFetchResponseTopics, len(r.Groups))
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		if g.Topics == nil {
+			continue
+		}
+		known := g.Topics[:0]
+		for _, t := range g.Topics {
+			name, ok := b.topicName("", t.TopicId, true)
+			if ok {
+				t.Name = name
+				known = append(known, t)
+				continue
+			}
+			unknown[i] = append(unknown[i], noOffsets(t))
+		}
+		g.Topics = known
+	}
+	b.Groups.OffsetFetch(c.context(), r, func(response *protocol.OffsetFetchResponse) {
+		for i := range response.Groups {
+			g := &response.Groups[i]
+			kept := g.Topics[:0]
+			for _, t := range g.Topics {
+				// Offsets of a topic that is gone have no id to tell them under.
+				if topic := b.image().Topic(t.Name); topic != nil {
+					t.TopicId = topic.ID
+					kept = append(kept, t)
+				}
+			}
+			g.Topics = append(kept, unknown[i]...)
+		}
+		c.respond(response)
+	})
+}
+
+// noOffsets answers for a topic id that is not known.
+func noOffsets(t protocol.OffsetFetchRequestTopics) protocol.OffsetFetchResponseTopics {
+	out := protocol.OffsetFetchResponseTopics{TopicId: t.TopicId}
+	for _, index := range t.PartitionIndexes {
+		out.Partitions = append(out.Partitions, protocol.OffsetFetchResponsePartitions{
+			PartitionIndex: index, CommittedOffset: -1, CommittedLeaderEpoch: -1,
+			Metadata: ptr(""), ErrorCode: protocol.UnknownTopicId,
+		})
+	}
+	return out
+}

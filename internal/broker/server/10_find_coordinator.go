@@ -1,0 +1,56 @@
+package server
+
+import (
+	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/quorum/metadata"
+)
+
+// Kinds of coordinator a FindCoordinator request may ask for.
+const (
+	groupCoordinator = 0
+)
+
+// findCoordinator names the broker that coordinates each group: the leader of the
+// group's partition of __consumer_offsets, which is created when first needed.
+func (b *Broker) findCoordinator(c *call, r *protocol.FindCoordinatorRequest) protocol.Message {
+	response := &protocol.FindCoordinatorResponse{}
+	if c.version() >= 4 {
+		for _, key := range r.CoordinatorKeys {
+			node, endpoint, err := b.coordinatorOf(c, r.KeyType, key)
+			response.Coordinators = append(response.Coordinators, protocol.FindCoordinatorResponseCoordinator{
+				Key: key, NodeId: node, Host: endpoint.Host, Port: int32(endpoint.Port),
+				ErrorCode: protocol.CodeOf(err), ErrorMessage: errorMessage(err),
+			})
+		}
+		return response
+	}
+	node, endpoint, err := b.coordinatorOf(c, r.KeyType, r.CoordinatorKey)
+	response.NodeId, response.Host, response.Port = node, endpoint.Host, int32(endpoint.Port)
+	response.ErrorCode, response.ErrorMessage = protocol.CodeOf(err), errorMessage(err)
+	return response
+}
+
+func (b *Broker) coordinatorOf(c *call, kind int8, key string) (node int32, endpoint metadata.Endpoint, err error) {
+	none := metadata.Endpoint{Port: 0}
+	if kind != groupCoordinator {
+		return -1, none, protocol.InvalidRequest
+	}
+	topic, err := b.ensureInternalTopic(offsetsTopic)
+	if err != nil {
+		return -1, none, protocol.CoordinatorNotAvailable
+	}
+	partition, ok := topic.Partition(group.PartitionFor(key, int32(topic.PartitionCount())))
+	if !ok || partition.Leader < 0 {
+		return -1, none, protocol.CoordinatorNotAvailable
+	}
+	broker := b.image().Broker(partition.Leader)
+	if broker == nil {
+		return -1, none, protocol.CoordinatorNotAvailable
+	}
+	endpoint, ok = broker.Endpoint(c.req.Conn().Listener().Name)
+	if !ok {
+		return -1, none, protocol.CoordinatorNotAvailable
+	}
+	return broker.ID, endpoint, nil
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/quorum/metadata"
+)
+
+// autoCreate makes the topic that a client named but nobody created, with the
+// broker's defaults, or with what an internal topic needs. It returns when this
+// broker serves the topic.
+func (b *Broker) autoCreate(name string) (*metadata.Topic, error) {
+	if isInternal(name) {
+		return b.ensureInternalTopic(name)
+	}
+	return b.createTopic(protocol.CreateTopicsRequestCreatableTopic{Name: name, NumPartitions: -1, ReplicationFactor: -1})
+}
+
+// ensureInternalTopic returns the topic that a coordinator keeps its state in, and
+// creates it the first time. Its replication factor is what the settings ask for,
+// or as many brokers as there are: Kafka refuses to work on fewer than three
+// brokers until that setting is changed, which nobody wants on one node.
+func (b *Broker) ensureInternalTopic(name string) (*metadata.Topic, error) {
+	if t := b.image().Topic(name); t != nil {
+		return t, nil
+	}
+	prefix := map[string]string{
+		offsetsTopic:      "offsets.topic.",
+		transactionsTopic: "transaction.state.log.",
+		shareStateTopic:   "share.coordinator.state.topic.",
+	}[name]
+	v := b.values()
+	topic := protocol.CreateTopicsRequestCreatableTopic{
+		Name:              name,
+		NumPartitions:     v.Int32(prefix + "num.partitions"),
+		ReplicationFactor: min(v.Int16(prefix+"replication.factor"), int16(b.liveBrokers())),
+	}
+	set := func(key, value string) {
+		topic.Configs = append(topic.Configs, protocol.CreateTopicsRequestCreatableTopicConfig{Name: key, Value: &value})
+	}
+	set("cleanup.policy", "compact")
+	set("segment.bytes", strconv.Itoa(int(v.Int32(prefix+"segment.bytes"))))
+	if name == offsetsTopic {
+		set("compression.type", "producer")
+	}
+	return b.createTopic(topic)
+}
+
+func (b *Broker) liveBrokers() int {
+	n := 0
+	for _, node := range b.image().Brokers() {
+		if !node.Fenced {
+			n++
+		}
+	}
+	return max(n, 1)
+}
+
+// createTopic creates one topic and waits until this broker serves it. That
+// somebody else created it first is no error.
+func (b *Broker) createTopic(topic protocol.CreateTopicsRequestCreatableTopic) (*metadata.Topic, error) {
+	request := &protocol.CreateTopicsRequest{}
+	request.SetDefaults()
+	request.Topics = append(request.Topics, topic)
+	m, err := b.submit(request, 7)
+	if err != nil {
+		return nil, err
+	}
+	result := m.(*protocol.CreateTopicsResponse).Topics[0]
+	if result.ErrorCode != protocol.None && result.ErrorCode != protocol.TopicAlreadyExists {
+		text := ""
+		if result.ErrorMessage != nil {
+			text = *result.ErrorMessage
+		}
+		return nil, fmt.Errorf("creating topic %s: %s: %w", topic.Name, text, result.ErrorCode)
+	}
+	if t := b.image().Topic(topic.Name); t != nil {
+		return t, nil
+	}
+	return nil, protocol.LeaderNotAvailable
+}
