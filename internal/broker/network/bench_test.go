@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/naru-stream/naru/internal/vfs"
 )
 
 // BenchmarkEcho measures a round trip of 100 bytes: the ceiling of everything
@@ -101,4 +105,54 @@ func runEcho(b *testing.B, addr string, conns, depth int) {
 		<-done
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+}
+
+// BenchmarkEchoBesideBulkReaders measures small round trips while other clients
+// read a file as fast as they can.
+func BenchmarkEchoBesideBulkReaders(b *testing.B) {
+	const readers, size = 8, 8 << 20
+	f, _ := file(b, vfs.OS{}, b.TempDir()+"/f", size)
+	s := start(b, Limits{}, func(r *Request) {
+		if len(r.Frame()) == 20 {
+			r.Respond(r.Buffer(), Insert{At: 4, Range: vfs.NewRange(f, 0, size)})
+			return
+		}
+		echo(r)
+	})
+	var sent atomic.Int64
+	for range readers {
+		c := dial(b, s)
+		go func() {
+			request := frame(payload(20, "fetch"))
+			buf := make([]byte, 256<<10)
+			for left := 0; ; {
+				if left == 0 {
+					if _, err := c.nc.Write(request); err != nil {
+						return
+					}
+					left = 4 + size
+				}
+				n, err := c.nc.Read(buf[:min(len(buf), left)])
+				if err != nil {
+					return
+				}
+				left -= n
+				sent.Add(int64(n))
+			}
+		}()
+	}
+	c := dial(b, s)
+	msg := payload(100, "x")
+	var times []time.Duration
+	before := sent.Load()
+	for b.Loop() {
+		begin := time.Now()
+		c.send(msg)
+		c.want(msg)
+		times = append(times, time.Since(begin))
+	}
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "p50-us")
+	b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "p99-us")
+	b.ReportMetric(float64(sent.Load()-before)/1e6/b.Elapsed().Seconds(), "bulk-MB/s")
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// coldReads is how many senders may wait for the disk at once.
+const coldReads = 8
+
 // Handler answers requests.
 type Handler interface {
 	// Handle is called for each frame on its connection's goroutine, in the
@@ -137,6 +140,7 @@ type Server struct {
 	gatherers sync.Pool
 	budget    budget
 	bulk      chan struct{} // a place for each bulk send at once
+	cold      chan struct{} // a place for each sender that waits for the disk
 	admission admission
 	nextID    atomic.Uint64
 
@@ -158,6 +162,7 @@ func Listen(cfg Config) (*Server, error) {
 	s.buffers.poison = cfg.PoisonBuffers
 	s.gatherers.New = func() any { return new(gatherer) }
 	s.budget = budget{limit: s.limits.QueuedRequestBytes, share: s.limits.ConnectionShare, stats: &s.stats, reading: map[*claim]struct{}{}}
+	s.cold = make(chan struct{}, coldReads)
 	s.bulk = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	s.admission.init(&s.limits)
 	for _, lc := range cfg.Listeners {

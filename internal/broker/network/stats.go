@@ -18,6 +18,9 @@ type Stats struct {
 	BudgetUsed atomic.Int64
 	// BudgetWaits counts how often a connection had to wait for the budget.
 	BudgetWaits atomic.Int64
+	// ColdReads counts pieces of files that had to come from the disk before
+	// they were sent.
+	ColdReads atomic.Int64
 	// AcceptErrors counts failed accepts.
 	AcceptErrors atomic.Int64
 	// Closes counts closed connections by [CloseReason].

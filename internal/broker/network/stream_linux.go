@@ -46,7 +46,10 @@ type socketStream struct {
 	file     int
 	offset   int64
 	left     int64
+	warmTo   int64 // up to where the file was found or brought into memory
 	writeErr error
+	probe    [1]byte
+	probeVec [1][]byte
 }
 
 func (s *socketStream) read() error {
@@ -93,7 +96,7 @@ func (s *socketStream) write(vec [][]byte, more bool) error {
 func (s *socketStream) canSendFile() bool { return true }
 
 func (s *socketStream) sendFile(fd uintptr, offset, n int64) (int64, error) {
-	s.file, s.offset, s.left, s.writeErr = int(fd), offset, n, nil
+	s.file, s.offset, s.left, s.warmTo, s.writeErr = int(fd), offset, n, -1, nil
 	err := s.raw.Write(s.onWritable)
 	if err == nil {
 		err = s.writeErr
@@ -148,9 +151,16 @@ func (s *socketStream) sendBytes(fd int) (int, error) {
 // sends, so that they leave processors to everybody else.
 func (s *socketStream) sendQuantum(fd int) (int, error) {
 	bulk := s.conn.server.bulk
+	quantum := min(s.left, bulkQuantum)
+	if s.warmTo < s.offset+quantum {
+		s.warm(s.offset, quantum)
+	}
 	bulk <- struct{}{}
-	n, err := unix.Sendfile(fd, s.file, &s.offset, int(min(s.left, bulkQuantum)))
+	n, err := unix.Sendfile(fd, s.file, &s.offset, int(quantum))
 	<-bulk
+	if err == unix.EIO {
+		s.writeErr = fmt.Errorf("%w: reading at %d: %w", errFile, s.offset, err)
+	}
 	if n == 0 && err == nil {
 		s.writeErr = fmt.Errorf("%w: it ends at %d, %d bytes before the end of the range", errFile, s.offset, s.left)
 	}
