@@ -258,7 +258,8 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 // that a seed replays a whole cluster.
 var pure = []string{
 	"internal/kafka/wire", "internal/kafka/protocol", "internal/kafka/metarecord", "internal/kafka/coordrecord",
-	"internal/broker/storage/producerstate", "internal/quorum/metadata", "internal/quorum/metadata/pmap", "internal/quorum/controller",
+	"internal/broker/storage/producerstate", "internal/quorum/metadata",
+	"internal/coordinator/group", "internal/coordinator/group/classic", "internal/coordinator/group/offsets", "internal/quorum/metadata/pmap", "internal/quorum/controller",
 }
 
 var impure = []string{"net", "os", "math/rand", "math/rand/v2", "crypto/rand", "syscall", "golang.org/x/sys/unix"}

@@ -11,14 +11,8 @@ import (
 
 type (
 	commitCall = runtime.Exchange[protocol.OffsetCommitRequest, protocol.OffsetCommitResponse]
-	fetchCall  = runtime.Exchange[fetchRequest, protocol.OffsetFetchResponseGroup]
+	fetchCall  = runtime.Exchange[protocol.OffsetFetchRequestGroup, protocol.OffsetFetchResponseGroup]
 )
-
-// fetchRequest asks for the offsets of one group.
-type fetchRequest struct {
-	group         *protocol.OffsetFetchRequestGroup
-	requireStable bool
-}
 
 const (
 	// noOffset stands for an offset that was never committed.
@@ -116,8 +110,7 @@ func addMs(a, b int64) int64 {
 }
 
 func (c *core) fetch(env classic.Env, call *fetchCall) {
-	req := call.Request.group
-	res := &call.Response
+	req, res := call.Request, &call.Response
 	res.GroupId = req.GroupId
 	if req.Topics == nil {
 		c.fetchAll(res)
@@ -127,7 +120,7 @@ func (c *core) fetch(env classic.Env, call *fetchCall) {
 			topic := &req.Topics[i]
 			res.Topics[i] = protocol.OffsetFetchResponseTopics{
 				Name: topic.Name, TopicId: topic.TopicId,
-				Partitions: c.fetchPartitions(req.GroupId, topic.Name, topic.PartitionIndexes),
+				Partitions: c.fetchPartitions(req.GroupId, topic),
 			}
 		}
 	}
@@ -139,22 +132,35 @@ func (c *core) fetchAll(res *protocol.OffsetFetchResponseGroup) {
 	res.Topics = make([]protocol.OffsetFetchResponseTopics, len(topics))
 	for i, name := range topics {
 		res.Topics[i].Name = name
-		res.Topics[i].Partitions = c.fetchPartitions(res.GroupId, name, c.offsets.Partitions(res.GroupId, name))
+		res.Topics[i].Partitions = c.fetchPartitions(res.GroupId, &protocol.OffsetFetchRequestTopics{
+			Name: name, PartitionIndexes: c.offsets.Partitions(res.GroupId, name),
+		})
 	}
 }
 
-func (c *core) fetchPartitions(group, topic string, partitions []int32) []protocol.OffsetFetchResponsePartitions {
-	out := make([]protocol.OffsetFetchResponsePartitions, len(partitions))
+func (c *core) fetchPartitions(group string, topic *protocol.OffsetFetchRequestTopics) []protocol.OffsetFetchResponsePartitions {
+	out := make([]protocol.OffsetFetchResponsePartitions, len(topic.PartitionIndexes))
 	none := ""
-	for i, partition := range partitions {
+	for i, partition := range topic.PartitionIndexes {
 		out[i] = protocol.OffsetFetchResponsePartitions{
 			PartitionIndex: partition, CommittedOffset: noOffset, CommittedLeaderEpoch: -1, Metadata: &none,
 		}
-		if o, ok := c.offsets.Get(group, topic, partition); ok {
-			out[i].CommittedOffset, out[i].CommittedLeaderEpoch, out[i].Metadata = o.Offset, o.LeaderEpoch, &o.Metadata
+		o, ok := c.offsets.Get(group, topic.Name, partition)
+		if !ok || otherTopic(o.TopicID, topic.TopicId) {
+			continue
+		}
+		out[i].CommittedOffset, out[i].CommittedLeaderEpoch = o.Offset, o.LeaderEpoch
+		if o.Metadata != "" {
+			out[i].Metadata = &o.Metadata
 		}
 	}
 	return out
+}
+
+// otherTopic tells whether an offset was committed for an earlier topic of the same
+// name, as far as both ids are known.
+func otherTopic(committed, asked protocol.UUID) bool {
+	return committed != protocol.UUID{} && asked != protocol.UUID{} && committed != asked
 }
 
 // forgetOffset writes the tombstone of an offset and tells whether there was one.

@@ -36,7 +36,8 @@ func refuseCommit(q *protocol.OffsetCommitRequest, r *protocol.OffsetCommitRespo
 
 // OffsetFetch answers an OffsetFetch request of any version. Topics have their names,
 // also where the client gave ids; of offsets that were not asked for by topic the
-// response has names only.
+// response has names only. An offset that was committed for another topic id than the
+// one in the request, if both are there, does not count.
 func (c *Coordinator) OffsetFetch(ctx runtime.Context, req *protocol.OffsetFetchRequest, done func(*protocol.OffsetFetchResponse)) {
 	groups := req.Groups
 	if ctx.Version < 8 {
@@ -52,30 +53,29 @@ func (c *Coordinator) OffsetFetch(ctx runtime.Context, req *protocol.OffsetFetch
 		done(res)
 	})
 	for i := range groups {
-		c.fetchGroup(ctx, fetchRequest{group: &groups[i], requireStable: req.RequireStable},
-			func(r *protocol.OffsetFetchResponseGroup) {
-				res.Groups[i] = *r
-				all.done()
-			})
+		c.fetchGroup(ctx, &groups[i], func(r *protocol.OffsetFetchResponseGroup) {
+			res.Groups[i] = *r
+			all.done()
+		})
 	}
 }
 
-func (c *Coordinator) fetchGroup(ctx runtime.Context, req fetchRequest, done func(*protocol.OffsetFetchResponseGroup)) {
-	call := &fetchCall{Request: &req, Context: ctx, Done: done, Refuse: refuseFetch}
-	if len(req.group.GroupId) > classic.MaxNameBytes {
+func (c *Coordinator) fetchGroup(ctx runtime.Context, req *protocol.OffsetFetchRequestGroup, done func(*protocol.OffsetFetchResponseGroup)) {
+	call := &fetchCall{Request: req, Context: ctx, Done: done, Refuse: refuseFetch}
+	if len(req.GroupId) > classic.MaxNameBytes {
 		call.Fail(protocol.InvalidGroupId)
 		return
 	}
-	c.rt.Submit(c.PartitionFor(req.group.GroupId), call)
+	c.rt.Submit(c.PartitionFor(req.GroupId), call)
 }
 
-func refuseFetch(q *fetchRequest, r *protocol.OffsetFetchResponseGroup, code protocol.ErrorCode) {
+func refuseFetch(q *protocol.OffsetFetchRequestGroup, r *protocol.OffsetFetchResponseGroup, code protocol.ErrorCode) {
 	if code == protocol.CoordinatorNotAvailable {
 		// Consumers do not retry that one here; they look for the coordinator again.
 		code = protocol.NotCoordinator
 	}
 	r.SetDefaults()
-	r.GroupId, r.ErrorCode = q.group.GroupId, code
+	r.GroupId, r.ErrorCode = q.GroupId, code
 }
 
 // singleGroup is the request of versions before 8 in the form of the later ones.

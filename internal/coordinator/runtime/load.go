@@ -15,7 +15,9 @@ func (s *shard) load(incarnation uint64) {
 	cfg := &s.rt.cfg
 	startedMs := cfg.Clock.NowMs()
 	core := cfg.NewCore(s.partition)
+	s.rt.loads <- struct{}{}
 	records, end, err := s.replay(incarnation, core)
+	<-s.rt.loads
 	if errors.Is(err, errAborted) {
 		return
 	}

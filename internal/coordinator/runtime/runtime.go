@@ -24,6 +24,10 @@ const (
 	// maxKeptCalls is how many places for calls an idle shard keeps.
 	maxKeptCalls = 64
 
+	// maxLoads is how many partitions are loaded at once, each with a buffer of
+	// LoadBufferBytes.
+	maxLoads = 4
+
 	// reloadBackoffMs is the pause before a partition that could not be loaded is
 	// tried again.
 	reloadBackoffMs = 1000
@@ -105,7 +109,8 @@ type Runtime struct {
 	closed bool
 
 	running sync.WaitGroup
-	scratch sync.Pool // of *scratch
+	scratch sync.Pool     // of *scratch
+	loads   chan struct{} // holds a token for each load that is on
 }
 
 // New returns a runtime that leads no partition yet.
@@ -117,6 +122,7 @@ func New(cfg Config) *Runtime {
 		cfg:     cfg,
 		shards:  make(map[int32]*shard),
 		scratch: sync.Pool{New: func() any { return new(scratch) }},
+		loads:   make(chan struct{}, maxLoads),
 	}
 }
 

@@ -272,7 +272,7 @@ func (m *member) matches(protocols []protocol.JoinGroupRequestProtocol) bool {
 func cloneOffers(protocols []protocol.JoinGroupRequestProtocol) []offer {
 	out := make([]offer, len(protocols))
 	for i := range protocols {
-		out[i] = offer{name: strings.Clone(protocols[i].Name), metadata: slices.Clone(protocols[i].Metadata)}
+		out[i] = offer{name: strings.Clone(protocols[i].Name), metadata: append([]byte{}, protocols[i].Metadata...)}
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package classic
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
@@ -116,7 +115,7 @@ func FromRecord(id string, b []byte) (*Group, error) {
 			clientHost:         strings.Clone(m.ClientHost),
 			rebalanceTimeoutMs: m.RebalanceTimeout,
 			sessionTimeoutMs:   m.SessionTimeout,
-			protocols:          []offer{{name: name, metadata: slices.Clone(m.Subscription)}},
+			protocols:          []offer{{name: name, metadata: append([]byte{}, m.Subscription...)}},
 			assignment:         append([]byte{}, m.Assignment...),
 		}
 		if x.rebalanceTimeoutMs < 0 {
