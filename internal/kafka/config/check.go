@@ -27,28 +27,28 @@ func (e *InvalidError) Error() string {
 // Check reports whether value is allowed for the setting; the error is an
 // [*InvalidError].
 func (k *Key) Check(value string) error {
-	if complaint := typeComplaint(k.Type, strings.TrimSpace(value)); complaint != "" {
-		return k.invalid(value, complaint)
+	if k.Type != Password {
+		value = strings.TrimSpace(value)
 	}
-	if complaint := k.Valid.complaint(strings.TrimSpace(value)); complaint != "" {
-		return k.invalid(value, complaint)
+	problem := k.Valid.complaint(k.Name, value)
+	if complaint := typeComplaint(k.Type, value); complaint != "" {
+		problem = invalidValue(k.Name, value, complaint)
 	}
-	return nil
+	if problem == "" {
+		return nil
+	}
+	return k.invalid(value, problem)
 }
 
-func (k *Key) invalid(value, complaint string) error {
-	shown := value
+func (k *Key) invalid(value, problem string) error {
 	if k.Sensitive() {
-		value, shown = "", "[hidden]"
+		return &InvalidError{Key: k.Name, Problem: invalidValue(k.Name, "[hidden]", "it is not allowed"), Help: "allowed: " + k.allowed()}
 	}
 	help := "allowed: " + k.allowed()
 	if near := k.nearestValue(value); near != "" {
 		help += "; did you mean " + near + "?"
 	}
-	return &InvalidError{
-		Key: k.Name, Value: value, Help: help,
-		Problem: fmt.Sprintf("Invalid value %s for configuration %s: %s", shown, k.Name, complaint),
-	}
+	return &InvalidError{Key: k.Name, Value: value, Problem: problem, Help: help}
 }
 
 // allowed says what values a setting takes, from its rule or else its type.

@@ -5,7 +5,7 @@ var consumerGroupKeys = []Key{
 	{Name: "group.consumer.assignment.interval.ms", Type: Int, Default: "1000", Mode: ClusterWide, Valid: atLeast(0), Status: NotServed,
 		Why: "the consumer group protocol is not served yet",
 		Doc: "Fewest milliseconds between two computations of a group's assignment, for consumer groups without a value of their own."},
-	{Name: "group.consumer.assignors", Type: List, Default: "uniform,range", Status: NotServed,
+	{Name: "group.consumer.assignors", Type: List, Default: "uniform,range", Valid: someDistinct(), Status: NotServed,
 		Why: "the consumer group protocol is not served yet",
 		Doc: "Assignors that consumer groups may use, the default first."},
 	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1), Status: NotServed,

@@ -2,7 +2,7 @@ package config
 
 // networkKeys: listeners, connections, requests and fetches.
 var networkKeys = []Key{
-	{Name: "advertised.listeners", Type: List, Unset: true,
+	{Name: "advertised.listeners", Type: List, Unset: true, Valid: someDistinct(),
 		Doc: "Names, hosts and ports that clients are told to connect to; listeners if not set."},
 	{Name: "background.threads", Type: Int, Default: "10", Mode: ClusterWide, Valid: atLeast(1), Status: Accepted,
 		Why: "goroutines are started as work arises",
@@ -18,7 +18,7 @@ var networkKeys = []Key{
 	{Name: "delete.records.purgatory.purge.interval.requests", Type: Int, Default: "1", Status: Accepted,
 		Why: "finished requests leave the waiting list at once",
 		Doc: "Finished DeleteRecords requests between clean-ups of the waiting list."},
-	{Name: "early.start.listeners", Type: List, Unset: true, Status: Accepted,
+	{Name: "early.start.listeners", Type: List, Unset: true, Valid: distinct(), Status: Accepted,
 		Why: "all listeners open together, within milliseconds",
 		Doc: "Listeners that open before the metadata is loaded."},
 	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", Valid: atLeast(1024),
@@ -30,7 +30,7 @@ var networkKeys = []Key{
 		Doc: "Listener that brokers use among themselves; unset follows security.inter.broker.protocol."},
 	{Name: "listener.security.protocol.map", Type: String, Default: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Mode: PerBroker,
 		Doc: "Security protocol of each listener name: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."},
-	{Name: "listeners", Type: List, Default: "PLAINTEXT://:9092", Mode: PerBroker,
+	{Name: "listeners", Type: List, Default: "PLAINTEXT://:9092", Mode: PerBroker, Valid: someDistinct(),
 		Doc: "Addresses to listen on, as NAME://host:port separated by commas; without a host all interfaces. The command listens on localhost:9092 unless told otherwise."},
 	{Name: "max.connection.creation.rate", Type: Int, Default: "2147483647", Mode: ClusterWide, Valid: atLeast(0),
 		Doc: "New connections accepted in a second; further ones wait."},

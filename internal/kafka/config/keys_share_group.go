@@ -5,7 +5,7 @@ var shareGroupKeys = []Key{
 	{Name: "group.share.assignment.interval.ms", Type: Int, Default: "1000", Mode: ClusterWide, Valid: atLeast(0), Status: NotServed,
 		Why: "share groups are not served yet",
 		Doc: "Fewest milliseconds between two computations of a group's assignment, for share groups without a value of their own."},
-	{Name: "group.share.assignors", Type: List, Default: "simple", Status: NotServed,
+	{Name: "group.share.assignors", Type: List, Default: "simple", Valid: someDistinct(), Status: NotServed,
 		Why: "share groups are not served yet",
 		Doc: "Assignor of share groups."},
 	{Name: "group.share.delivery.count.limit", Type: Int, Default: "5", Valid: between(2, 10), Status: NotServed,

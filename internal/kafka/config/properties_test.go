@@ -13,6 +13,7 @@ func TestPropertiesAreReadAsJavaReadsThem(t *testing.T) {
 		"long.list = one,\\\n   two,\\\n\tthree\n" +
 		"key\\ with\\:blank=v\n" +
 		"path=C:\\\\logs\\tx\n" +
+		"even=x\\\\\\\\\n" +
 		"korean=\\ub098\\ub8e8\n" +
 		"smile=\\ud83d\\ude00!\n" +
 		"# a comment does not go on \\\nafter=1\r\nlast=end\\"
@@ -22,7 +23,7 @@ func TestPropertiesAreReadAsJavaReadsThem(t *testing.T) {
 	}
 	want := map[string]string{
 		"a": "1", "b": "2", "c": "3", "d": "", "e": "x=y:z", "long.list": "one,two,three", "key with:blank": "v",
-		"path": "C:\\logs\tx", "korean": "나루", "smile": "😀!", "after": "1", "last": "end",
+		"path": "C:\\logs\tx", "even": "x\\\\", "korean": "나루", "smile": "😀!", "after": "1", "last": "end",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

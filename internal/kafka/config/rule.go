@@ -11,49 +11,53 @@ import (
 // Rule restricts the values of a setting beyond its type. The zero Rule allows
 // every value.
 type Rule struct {
-	allowed string                    // what is allowed, for documentation and errors
-	check   func(value string) string // returns what is wrong with a value of the right type, or ""
+	allowed string // what is allowed, for documentation and errors
+	// check returns what is wrong with a value of the right type in Kafka's words,
+	// or "".
+	check func(name, value string) string
 }
 
 // Allowed says in words what values the rule allows; it is empty for the zero
 // Rule.
 func (r Rule) Allowed() string { return r.allowed }
 
-func (r Rule) complaint(value string) string {
+func (r Rule) complaint(name, value string) string {
 	if r.check == nil {
 		return ""
 	}
-	return r.check(value)
+	return r.check(name, value)
 }
 
-func atLeast(low float64) Rule {
-	return Rule{number(low) + " or more", func(s string) string {
-		if f, _ := strconv.ParseFloat(s, 64); f < low {
-			return "Value must be at least " + number(low)
-		}
-		return ""
-	}}
+// invalidValue words a complaint as Kafka does.
+func invalidValue(name, value, complaint string) string {
+	return fmt.Sprintf("Invalid value %s for configuration %s: %s", value, name, complaint)
 }
+
+func atLeast(low float64) Rule { return Rule{number(low) + " or more", limits(low, math.Inf(1))} }
 
 func between(low, high float64) Rule {
-	return Rule{number(low) + " to " + number(high), func(s string) string {
-		f, _ := strconv.ParseFloat(s, 64)
+	return Rule{number(low) + " to " + number(high), limits(low, high)}
+}
+
+func limits(low, high float64) func(name, value string) string {
+	return func(name, value string) string {
+		f, _ := strconv.ParseFloat(value, 64) // of a value that is a number
 		if f < low {
-			return "Value must be at least " + number(low)
+			return invalidValue(name, value, "Value must be at least "+number(low))
 		}
 		if f > high {
-			return "Value must be no more than " + number(high)
+			return invalidValue(name, value, "Value must be no more than "+number(high))
 		}
 		return ""
-	}}
+	}
 }
 
 // betweenOr allows a range and one value outside it.
 func betweenOr(low, high, other float64) Rule {
 	allowed := fmt.Sprintf("%s to %s, or %s", number(low), number(high), number(other))
-	return Rule{allowed, func(s string) string {
-		if f, _ := strconv.ParseFloat(s, 64); f != other && (f < low || f > high) {
-			return fmt.Sprintf("Value must be between %s and %s or equal to %s", number(low), number(high), number(other))
+	return Rule{allowed, func(name, value string) string {
+		if f, _ := strconv.ParseFloat(value, 64); f != other && (f < low || f > high) {
+			return invalidValue(name, value, fmt.Sprintf("Value must be between %s and %s or equal to %s", number(low), number(high), number(other)))
 		}
 		return ""
 	}}
@@ -68,9 +72,9 @@ func number(f float64) string {
 
 func oneOf(values ...string) Rule {
 	list := strings.Join(values, ", ")
-	return Rule{list, func(s string) string {
-		if !slices.Contains(values, s) {
-			return "String must be one of: " + list
+	return Rule{list, func(name, value string) string {
+		if !slices.Contains(values, value) {
+			return invalidValue(name, value, "String must be one of: "+list)
 		}
 		return ""
 	}}
@@ -79,29 +83,49 @@ func oneOf(values ...string) Rule {
 // oneOfFold is oneOf without regard to letter case.
 func oneOfFold(values ...string) Rule {
 	list := strings.Join(values, ", ")
-	return Rule{list + " (in any letter case)", func(s string) string {
+	return Rule{list + " (in any letter case)", func(name, value string) string {
 		for _, v := range values {
-			if strings.EqualFold(v, s) {
+			if strings.EqualFold(v, value) {
 				return ""
 			}
 		}
-		return "String must be one of (case insensitive): " + list
+		return invalidValue(name, value, "String must be one of (case insensitive): "+list)
+	}}
+}
+
+// distinct allows lists without duplicates.
+func distinct() Rule {
+	return Rule{"values separated by commas, each once", func(name, value string) string {
+		items := splitList(value)
+		for i, item := range items {
+			if slices.Contains(items[:i], item) {
+				return fmt.Sprintf("Configuration '%s' values must not be duplicated.", name)
+			}
+		}
+		return ""
+	}}
+}
+
+// someDistinct allows lists without duplicates that are not empty.
+func someDistinct() Rule {
+	return Rule{"one or more values separated by commas, each once", func(name, value string) string {
+		if len(splitList(value)) == 0 {
+			return fmt.Sprintf("Configuration '%s' must not be empty. Valid values include: any non-empty value", name)
+		}
+		return distinct().check(name, value)
 	}}
 }
 
 // listOf allows lists of the values, without duplicates.
 func listOf(values ...string) Rule {
-	list := strings.Join(values, ", ")
-	return Rule{"a list of " + list, func(s string) string {
-		var seen []string
-		for _, item := range splitList(s) {
-			if !slices.Contains(values, item) {
-				return "String must be one of: " + list
+	return Rule{"a list of " + strings.Join(values, ", "), func(name, value string) string {
+		if complaint := distinct().check(name, value); complaint != "" {
+			return complaint
+		}
+		for _, item := range splitList(value) {
+			if complaint := oneOf(values...).check(name, item); complaint != "" {
+				return complaint
 			}
-			if slices.Contains(seen, item) {
-				return "values must not be duplicated"
-			}
-			seen = append(seen, item)
 		}
 		return ""
 	}}
@@ -109,19 +133,19 @@ func listOf(values ...string) Rule {
 
 // nonEmptyListOf is listOf for settings that need at least one value.
 func nonEmptyListOf(values ...string) Rule {
-	inner := listOf(values...)
-	return Rule{"one or more of " + strings.Join(values, ", "), func(s string) string {
-		if len(splitList(s)) == 0 {
-			return "values must not be empty"
+	list := strings.Join(values, ", ")
+	return Rule{"one or more of " + list, func(name, value string) string {
+		if len(splitList(value)) == 0 {
+			return fmt.Sprintf("Configuration '%s' must not be empty. Valid values include: [%s]", name, list)
 		}
-		return inner.check(s)
+		return listOf(values...).check(name, value)
 	}}
 }
 
 func nonEmpty() Rule {
-	return Rule{"a text that is not empty", func(s string) string {
-		if s == "" {
-			return "String must be non-empty"
+	return Rule{"a text that is not empty", func(name, value string) string {
+		if value == "" {
+			return invalidValue(name, value, "String must be non-empty")
 		}
 		return ""
 	}}
@@ -129,18 +153,18 @@ func nonEmpty() Rule {
 
 // throttledReplicas allows "*", or a list of partition:broker pairs.
 func throttledReplicas() Rule {
-	return Rule{"* or a list of partition:broker pairs such as 0:101,1:102", func(s string) string {
-		items := splitList(s)
+	const form = "must be the literal '*' or a list of replicas in the form [partitionId]:[brokerId],..."
+	return Rule{"* or a list of partition:broker pairs such as 0:101,1:102", func(name, value string) string {
+		items := splitList(value)
 		if len(items) == 1 && items[0] == "*" {
 			return ""
 		}
 		for _, item := range items {
 			partition, broker, ok := strings.Cut(item, ":")
-			if _, err := strconv.ParseUint(partition, 10, 31); err != nil || !ok {
-				return "must be the literal '*' or a list of replicas in the form [partitionId]:[brokerId],..."
-			}
-			if _, err := strconv.ParseUint(broker, 10, 31); err != nil {
-				return "must be the literal '*' or a list of replicas in the form [partitionId]:[brokerId],..."
+			_, err1 := strconv.ParseUint(partition, 10, 31)
+			_, err2 := strconv.ParseUint(broker, 10, 31)
+			if !ok || err1 != nil || err2 != nil {
+				return name + " " + form
 			}
 		}
 		return ""
@@ -149,14 +173,14 @@ func throttledReplicas() Rule {
 
 // offsetReset allows the starting points of share groups.
 func offsetReset() Rule {
-	return Rule{"earliest, latest or by_duration:<ISO 8601 duration such as PT1H>", func(s string) string {
-		if s == "earliest" || s == "latest" {
+	return Rule{"earliest, latest or by_duration:<ISO 8601 duration such as PT1H>", func(name, value string) string {
+		if value == "earliest" || value == "latest" {
 			return ""
 		}
-		if d, ok := strings.CutPrefix(s, "by_duration:"); ok && len(d) > 2 && d[0] == 'P' {
+		if d, ok := strings.CutPrefix(value, "by_duration:"); ok && len(d) > 2 && d[0] == 'P' {
 			return ""
 		}
-		return "must be earliest, latest or by_duration:<ISO 8601 duration>"
+		return invalidValue(name, value, "it must be earliest, latest or by_duration:<ISO 8601 duration>")
 	}}
 }
 

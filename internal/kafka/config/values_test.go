@@ -84,6 +84,15 @@ func TestSynonymsStartAtTheSettingItself(t *testing.T) {
 	}
 }
 
+func TestStrongerMembersOfAFamilyAreNoSynonymsOfWeakerOnes(t *testing.T) {
+	v := values(t, map[string]string{"log.retention.ms": "5", "log.retention.minutes": "6"})
+	e := v.DescribeBroker([]string{"log.retention.minutes"})[0]
+	want := []Synonym{{Name: "log.retention.minutes", Value: "6", Source: StaticBrokerConfig}, {Name: "log.retention.hours", Value: "168", Source: DefaultConfig}}
+	if diff := cmp.Diff(want, e.Synonyms); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSecretsAreNeverShown(t *testing.T) {
 	v := values(t, map[string]string{"ssl.key.password": "hunter2", "someones.own": "secret"})
 	for _, e := range v.DescribeBroker([]string{"ssl.key.password", "someones.own"}) {
@@ -92,7 +101,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 		}
 	}
 	k, _ := Lookup(BrokerScope, "ssl.key.password")
-	if err := k.invalid("hunter2", "is wrong"); strings.Contains(err.Error(), "hunter2") {
+	if err := k.invalid("hunter2", "hunter2 is wrong"); strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
 	}
 }
@@ -123,6 +132,7 @@ func TestErrorsNameTheSettingWhatIsAllowedAndTheNearest(t *testing.T) {
 		{TopicScope, "retention.ms", "abc", "Invalid value abc for configuration retention.ms: Not a number of type LONG (allowed: -1 or more)"},
 		{TopicScope, "compression.type", "liz4", "Invalid value liz4 for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer (allowed: uncompressed, zstd, lz4, snappy, gzip, producer; did you mean lz4?)"},
 		{TopicScope, "cleanup.policy", "compacted", "Invalid value compacted for configuration cleanup.policy: String must be one of: compact, delete (allowed: a list of compact, delete; did you mean compact?)"},
+		{TopicScope, "cleanup.policy", "delete,delete", "Configuration 'cleanup.policy' values must not be duplicated. (allowed: a list of compact, delete)"},
 		{TopicScope, "preallocate", "yes", "Invalid value yes for configuration preallocate: Expected value to be either true or false (allowed: true or false; did you mean true?)"},
 		{TopicScope, "compression.gzip.level", "0", "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1 (allowed: 1 to 9, or -1)"},
 		{TopicScope, "min.insync.replica", "2", "Unknown topic config name: min.insync.replica (did you mean min.insync.replicas?)"},
@@ -176,5 +186,14 @@ func TestGettersReadEveryType(t *testing.T) {
 	}
 	if !v.IsSet("log.dirs") || v.IsSet("num.partitions") {
 		t.Error("IsSet is wrong")
+	}
+}
+
+func TestNeighboursSwappedAreOneMistake(t *testing.T) {
+	if got := Nearest("lsit", []string{"last", "list"}); got != "list" {
+		t.Errorf("nearest to lsit is %s", got)
+	}
+	if got := Nearest("abc", []string{"xyz", "abcdefgh"}); got != "" {
+		t.Errorf("%s is near to abc", got)
 	}
 }
