@@ -35,7 +35,7 @@ func (s *shard) load(incarnation uint64) {
 			"partition", s.partition, "error", err, "retry_ms", reloadBackoffMs)
 		return
 	}
-	s.core, s.timers = core, timers{}
+	s.core, s.timers, s.loadedMs = core, timers{}, nowMs
 	s.state = stateActive
 	leaderEpoch := s.leaderEpoch
 	// Nothing that was read may be told before it is committed.
@@ -51,7 +51,7 @@ func (s *shard) load(incarnation uint64) {
 		"leader_epoch", leaderEpoch, "records", records, "duration_ms", nowMs-startedMs)
 	s.out.reset()
 	core.Loaded(nowMs, &s.out)
-	if s.eventDone(incarnation, nowMs) == nil {
+	if s.eventDone(incarnation, nowMs) {
 		s.flush(incarnation, nowMs)
 	}
 }
@@ -109,8 +109,10 @@ func (s *shard) unload(code protocol.ErrorCode) {
 }
 
 // recover throws memory away that the log does not carry, answers everybody who
-// waits with the error, and leaves the shard to be loaded again.
+// waits with the error, and leaves the shard to be loaded again: at once, unless that
+// has just been done, for a log that refuses every write shall not be read all the time.
 func (s *shard) recover() {
+	nowMs := s.rt.cfg.Clock.NowMs()
 	s.mu.Lock()
 	if s.state != stateActive {
 		s.mu.Unlock()
@@ -120,6 +122,10 @@ func (s *shard) recover() {
 	s.state = stateLoading
 	s.incarnation++
 	s.disarm()
+	if againMs := s.loadedMs + reloadBackoffMs; nowMs < againMs {
+		s.state = statePaused
+		s.armAt(nowMs, againMs)
+	}
 	queue, waiting := s.takeAll()
 	s.mu.Unlock()
 	s.rt.cfg.Logger.Warn("coordinator partition is read again after a failed write",

@@ -15,14 +15,14 @@ func (s *shard) round(incarnation uint64, nowMs int64, calls []Call) {
 			break
 		}
 		s.core.Expire(key, nowMs, &s.out)
-		if err := s.eventDone(incarnation, nowMs); err != nil {
+		if !s.eventDone(incarnation, nowMs) {
 			failAll(calls, protocol.CoordinatorLoadInProgress)
 			return
 		}
 	}
 	for i, call := range calls {
 		s.core.Handle(call, nowMs, &s.out)
-		if err := s.eventDone(incarnation, nowMs); err != nil {
+		if !s.eventDone(incarnation, nowMs) {
 			failAll(calls[i+1:], protocol.CoordinatorLoadInProgress)
 			return
 		}
@@ -31,24 +31,25 @@ func (s *shard) round(incarnation uint64, nowMs int64, calls []Call) {
 }
 
 // eventDone takes over the timers of one event, so that the next one sees them, and
-// writes when enough has come together.
-func (s *shard) eventDone(incarnation uint64, nowMs int64) error {
+// writes when enough has come together. It is false if memory is lost.
+func (s *shard) eventDone(incarnation uint64, nowMs int64) bool {
 	s.timers.apply(s.out.timers)
 	s.out.timers = s.out.timers[:0]
 	s.out.mark()
 	if len(s.out.arena) >= s.rt.cfg.MaxBatchBytes {
 		return s.flush(incarnation, nowMs)
 	}
-	return nil
+	return true
 }
 
-// flush writes the records gathered in out and lets the answers wait for them. If
-// the write fails the shard is left to be recovered, and every answer is an error.
-func (s *shard) flush(incarnation uint64, nowMs int64) error {
+// flush writes the records gathered in out and lets the answers wait for them. If the
+// write fails, or the shard was resigned meanwhile, every answer is an error and flush
+// is false: memory is not what the log holds.
+func (s *shard) flush(incarnation uint64, nowMs int64) bool {
 	defer s.out.reset()
 	if len(s.out.records) == 0 {
 		s.replyInOrder(incarnation, nowMs)
-		return nil
+		return true
 	}
 	s.mu.Lock()
 	leaderEpoch := s.leaderEpoch
@@ -57,7 +58,7 @@ func (s *shard) flush(incarnation uint64, nowMs int64) error {
 	if err != nil {
 		failAll(s.out.answers, codeFor(err))
 		s.fail(incarnation, err)
-		return err
+		return false
 	}
 	s.mu.Lock()
 	current := incarnation == s.incarnation
@@ -71,10 +72,10 @@ func (s *shard) flush(incarnation uint64, nowMs int64) error {
 	s.mu.Unlock()
 	if !current {
 		failAll(s.out.answers, protocol.NotCoordinator)
-		return protocol.NotCoordinator
+		return false
 	}
 	s.await(incarnation, leaderEpoch, end)
-	return nil
+	return true
 }
 
 // write appends the records in as few batches as MaxBatchBytes allows. The records

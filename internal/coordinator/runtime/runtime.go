@@ -29,7 +29,7 @@ const (
 	maxLoads = 4
 
 	// reloadBackoffMs is the pause before a partition that could not be loaded is
-	// tried again.
+	// tried again, and the least time between two loads for failed writes.
 	reloadBackoffMs = 1000
 )
 

@@ -199,7 +199,7 @@ func TestAnEventTooLargeForOneBatchIsSplitAndAnsweredOnce(t *testing.T) {
 
 func TestMemoryIsReadAgainAfterAFailedWrite(t *testing.T) {
 	f := newFixture(t)
-	f.Run()
+	f.Advance(1000)
 	f.submit("put a 1")
 	f.submit("wait b")
 	f.Run()
@@ -212,6 +212,24 @@ func TestMemoryIsReadAgainAfterAFailedWrite(t *testing.T) {
 	f.submit("get a")
 	f.Run()
 	f.expect(t, "get a = 1")
+}
+
+func TestALogThatRefusesEveryWriteIsNotReadAllTheTime(t *testing.T) {
+	f := newFixture(t)
+	f.Advance(1000)
+	f.log.FailAppends(protocol.NotEnoughReplicas)
+	f.submit("put a 1") // the load was long ago: memory is read again at once
+	f.Run()
+	f.submit("put a 2")
+	f.Run()
+	f.submit("get a")
+	f.expect(t, "put a 1 = COORDINATOR_NOT_AVAILABLE", "put a 2 = COORDINATOR_NOT_AVAILABLE", "get a = COORDINATOR_LOAD_IN_PROGRESS")
+	f.Advance(999)
+	f.submit("get a")
+	f.Advance(1)
+	f.submit("get a")
+	f.Run()
+	f.expect(t, "get a = COORDINATOR_LOAD_IN_PROGRESS", "get a = ")
 }
 
 func TestLosingTheLeadershipFailsEverybodyWhoWaits(t *testing.T) {

@@ -12,6 +12,7 @@ const (
 	stateLoading  shardState = iota // memory is being read from the log
 	stateActive                     // calls are handled
 	stateFailed                     // the load failed and is tried again after a pause
+	statePaused                     // a write failed soon after a load; read again after a pause
 	stateResigned                   // another node leads; final
 )
 
@@ -36,9 +37,10 @@ type shard struct {
 	armedMs     int64
 	stopTimer   func()
 
-	core   Core // nil until loaded
-	timers timers
-	spare  []Call
+	core     Core // nil until loaded
+	loadedMs int64
+	timers   timers
+	spare    []Call
 	*scratch
 }
 
@@ -92,7 +94,7 @@ func (s *shard) submit(call Call) {
 	s.mu.Lock()
 	code := protocol.None
 	switch {
-	case s.state == stateLoading || s.failure != nil:
+	case s.state == stateLoading || s.state == statePaused || s.failure != nil:
 		code = protocol.CoordinatorLoadInProgress
 	case s.state != stateActive:
 		code = protocol.NotCoordinator
@@ -268,7 +270,7 @@ func (s *shard) timerFired(incarnation uint64, atMs int64) {
 		return
 	}
 	s.armed = false
-	if s.state == stateFailed {
+	if s.state == stateFailed || s.state == statePaused {
 		s.state = stateLoading
 	}
 	s.wake()
