@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"time"
@@ -148,7 +150,7 @@ func (m *Manager) tickTrash(nowMs int64) int64 {
 		if t.dir {
 			remove = m.fs.RemoveAll
 		}
-		if err := remove(t.name); err != nil {
+		if err := remove(t.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			m.log.Warn("deleted file not removed", "file", t.name, "error", err)
 		}
 	}

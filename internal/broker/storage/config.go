@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -127,6 +128,7 @@ type settings struct {
 	deletes           bool
 	compacts          bool
 	logAppendTime     bool
+	cleaning          cleaner.Policy
 }
 
 func newSettings(t *config.Topic) *settings {
@@ -143,6 +145,13 @@ func newSettings(t *config.Topic) *settings {
 		deletes:           t.Deletes(),
 		compacts:          t.Compacts(),
 		logAppendTime:     t.LogAppendTime(),
+		cleaning: cleaner.Policy{
+			MinCleanableRatio:  t.MinCleanableDirtyRatio,
+			MinCompactionLagMs: t.MinCompactionLagMs,
+			MaxCompactionLagMs: t.MaxCompactionLagMs,
+			DeleteRetentionMs:  t.DeleteRetentionMs,
+			SegmentBytes:       int64(t.SegmentBytes),
+		},
 	}
 }
 

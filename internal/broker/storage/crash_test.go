@@ -1,10 +1,12 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
 
+	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/record"
@@ -20,6 +22,7 @@ type acked struct {
 	payload  map[int64]uint32 // CRC by base offset of what was appended and not truncated
 	sequence map[int64]int32  // last sequence by producer of what was reported durable
 	deleted  bool
+	keys     map[string][]int64 // offsets by key, if the log is compacted
 }
 
 // crashRun runs a workload and takes crash images at every boundary of it.
@@ -139,6 +142,7 @@ func (r *crashRun) checkLog(l *Log, killed bool) error {
 	if start > end {
 		return fmt.Errorf("starts at %d, ends at %d", start, end)
 	}
+	last := map[string]int64{}
 	next := start
 	for next < end {
 		s, err := l.Read(next, 1000, end, true)
@@ -159,6 +163,13 @@ func (r *crashRun) checkLog(l *Log, killed bool) error {
 			if err != nil {
 				return fmt.Errorf("reading at %d: %w", next, err)
 			}
+			if r.now.keys != nil {
+				if err := noteKeys(last, bt); err != nil {
+					return err
+				}
+				next, b = bt.NextOffset(), rest
+				continue
+			}
 			if bt.BaseOffset() > next {
 				return fmt.Errorf("offsets %d to %d are missing", next, bt.BaseOffset()-1)
 			}
@@ -166,6 +177,33 @@ func (r *crashRun) checkLog(l *Log, killed bool) error {
 				return fmt.Errorf("the batch at %d is not the one appended", bt.BaseOffset())
 			}
 			next, b = bt.NextOffset(), rest
+		}
+	}
+	return r.checkKeys(last, end)
+}
+
+func noteKeys(last map[string]int64, b record.Batch) error {
+	it, err := b.Iterate(nil)
+	if err != nil {
+		return err
+	}
+	for it.Next() {
+		last[string(it.Record.Key)] = it.Record.Offset
+	}
+	return it.Err()
+}
+
+// checkKeys checks that the last record of every key is there.
+func (r *crashRun) checkKeys(last map[string]int64, end int64) error {
+	for key, offsets := range r.now.keys {
+		want := int64(-1)
+		for _, o := range offsets {
+			if o < end {
+				want = o
+			}
+		}
+		if got, ok := last[key]; want >= 0 && (!ok || got != want) {
+			return fmt.Errorf("the last record of %s is at %d, found at %d", key, want, got)
 		}
 	}
 	return nil
@@ -249,7 +287,8 @@ func (r *crashRun) do(step string, f func()) {
 	r.t.Helper()
 	r.step = step
 	f()
-	r.step = "after " + step
+	r.image(vfs.Crash{}, "power lost after "+step)
+	r.image(vfs.Killed(), "killed after "+step)
 	if r.problem != nil {
 		r.t.Fatal(r.problem)
 	}
@@ -305,6 +344,79 @@ func (r *crashRun) workload() {
 			r.t.Fatal(err)
 		}
 	})
+}
+
+// compaction appends keyed records and compacts them, twice.
+func (r *crashRun) compaction() {
+	r.topic.CleanupPolicy = []string{"compact"}
+	r.topic.MinCleanableDirtyRatio = 0.01
+	r.l.SetConfig(r.topic)
+	r.l.SetDurability(r.mode)
+	r.now.keys = map[string][]int64{}
+	bl := &record.Builder{}
+	i := 0
+	keyed := func(n int) {
+		for range n {
+			bl.Reset(record.DefaultSpec())
+			for range 2 {
+				key := fmt.Sprintf("k%d", i*i%7)
+				if err := bl.Append(r.clock.ms, []byte(key), make([]byte, 100)); err != nil {
+					r.t.Fatal(err)
+				}
+				r.now.keys[key] = append(r.now.keys[key], int64(i))
+				i++
+			}
+			b, err := bl.Build(nil)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if a := append1(r.l, b, 0); a.Err != nil {
+				r.t.Fatal(a.Err)
+			}
+			r.m.RunSyncs()
+		}
+		r.tick(1100)
+		r.l.OnHighWatermark(r.l.LogEndOffset())
+	}
+	r.do("keyed appends", func() { keyed(30) })
+	for round := range 3 {
+		r.do(fmt.Sprintf("compaction %d", round), func() { r.clean() })
+		r.do("deletion of compacted segments", func() { r.tick(2000) })
+		r.do("more keyed appends", func() { keyed(9) })
+	}
+	if size, before := r.l.Size(), int64(i*110); size > before/2 {
+		r.t.Fatalf("compaction left %d of %d bytes", size, before)
+	}
+	r.do("close", func() {
+		if err := r.m.Close(); err != nil {
+			r.t.Fatal(err)
+		}
+	})
+}
+
+func (r *crashRun) clean() {
+	for _, c := range r.m.Compactable() {
+		p, err := c.Picture()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		_, err = cleaner.Clean(r.t.Context(), c, cleaner.Make(p, r.clock.ms), p.Policy, r.clock.ms, cleaner.Limits{
+			DedupeBufferBytes: 1 << 20, BufferBytes: 1 << 16, Pace: func(context.Context, int) error { return nil },
+		})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+func TestACompactedLogKeepsTheLastOfEveryKeyAtAnyCrashBoundary(t *testing.T) {
+	for _, mode := range []Durability{DurabilityOS, DurabilityGroup} {
+		t.Run(mode.String(), func(t *testing.T) {
+			r := newCrashRun(t, mode)
+			r.compaction()
+			t.Logf("%d boundaries", r.taken)
+		})
+	}
 }
 
 func TestNothingPromisedIsLostAtAnyCrashBoundary(t *testing.T) {

@@ -52,6 +52,9 @@ type Log struct {
 	logStart   int64
 	end        int64 // log end offset
 	durable    int64
+	cleaned    int64 // everything below was compacted
+	// highWatermark is what OnHighWatermark was told last.
+	highWatermark int64
 	// active describes the last segment as far as it is synced.
 	active manifest.Segment
 	// generation counts truncations, which make a sync that runs tell nothing.
@@ -246,7 +249,7 @@ func (l *Log) describe() *manifest.Partition {
 // point returns the log's checkpoint. l.mu is held.
 func (l *Log) point() manifest.Point {
 	return manifest.Point{
-		LogStartOffset: l.logStart, RecoveryPoint: l.durable, LogEndOffset: l.end,
+		LogStartOffset: l.logStart, RecoveryPoint: l.durable, LogEndOffset: l.end, CleanedOffset: l.cleaned,
 		SnapshotOffset: l.pace.snapshot.offset, HasSnapshot: l.pace.snapshot.hasFile,
 	}
 }

@@ -204,8 +204,7 @@ func (l *Log) listSnapshots() []int64 {
 
 // replayProducers applies the batches behind what the state knows.
 func (l *Log) replayProducers(state *producerstate.State, end int64) error {
-	for state.EndOffset() < end {
-		from := state.EndOffset()
+	for from := state.EndOffset(); from < end; {
 		l.mu.Lock()
 		seg, i := l.find(from)
 		for i+1 < len(l.segs) && seg.next <= from {
@@ -213,16 +212,17 @@ func (l *Log) replayProducers(state *producerstate.State, end int64) error {
 			seg = l.segs[i]
 		}
 		p := readPlan{seg: seg, base: seg.base, size: seg.size}
+		next := seg.next
 		l.mu.Unlock()
-		if seg.handle == nil || seg.next <= from {
+		if next <= from {
 			return nil // nothing is left
 		}
-		if err := l.replaySegment(state, &p, from); err != nil {
-			return err
+		if seg.handle != nil && p.size > 0 {
+			if err := l.replaySegment(state, &p, from); err != nil {
+				return err
+			}
 		}
-		if state.EndOffset() <= from {
-			return fmt.Errorf("segment %d ends before offset %d", seg.base, seg.next)
-		}
+		from = next // compaction may have taken the last batches
 	}
 	return nil
 }

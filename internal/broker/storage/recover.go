@@ -151,7 +151,7 @@ func (m *Manager) addFound(l *Log) {
 // restore sets a log up as the manifest describes it: everything in it is synced.
 func (l *Log) restore(p *manifest.Partition) {
 	l.logStart, l.end, l.durable = p.LogStartOffset, p.LogEndOffset, p.LogEndOffset
-	l.epochs = p.Epochs
+	l.epochs, l.cleaned = p.Epochs, p.CleanedOffset
 	l.pace.snapshot = snapshotPoint{p.SnapshotOffset, p.HasSnapshot}
 	l.segs = l.segs[:0]
 	for _, s := range p.Segments {

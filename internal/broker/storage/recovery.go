@@ -34,7 +34,7 @@ func (r *recovery) run() error {
 	l.segs = nil
 	if r.known != nil {
 		l.logStart = r.known.LogStartOffset
-		l.epochs = r.known.Epochs
+		l.epochs, l.cleaned = r.known.Epochs, r.known.CleanedOffset
 		l.pace.snapshot = snapshotPoint{r.known.SnapshotOffset, r.known.HasSnapshot}
 	}
 	for i, base := range bases {
@@ -65,7 +65,7 @@ func (r *recovery) tidy() ([]int64, error) {
 		return nil, err
 	}
 	if entries, err = r.finishSwaps(entries); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("completing a compaction: %w", err)
 	}
 	var bases []int64
 	for _, e := range entries {
@@ -305,6 +305,7 @@ func (r *recovery) finish() {
 		l.segs = append(l.segs, newSegment(floor))
 	}
 	l.end = l.last().next
+	l.cleaned = min(l.cleaned, l.end)
 	l.setDurable(r.known)
 	for len(l.epochs) > 0 && l.epochs[len(l.epochs)-1].StartOffset > l.end {
 		l.epochs = l.epochs[:len(l.epochs)-1]
@@ -350,6 +351,3 @@ func (l *Log) setDurable(known *manifest.Partition) {
 	l.m.work = append(l.m.work, l)
 	l.m.mu.Unlock()
 }
-
-// finishSwaps completes or undoes a compaction that was under way.
-func (r *recovery) finishSwaps(entries []vfs.Entry) ([]vfs.Entry, error) { return entries, nil }

@@ -74,7 +74,8 @@ func (l *Log) expired(nowMs int64) (upTo int64, roll bool) {
 		old := l.set.retentionMs >= 0 && s.maxTimestamp >= 0 && nowMs-s.maxTimestamp > l.set.retentionMs
 		many := l.set.retentionBytes >= 0 && total-s.size >= l.set.retentionBytes
 		last := i == len(l.segs)-1
-		if s.size == 0 || !old && (!many || last) {
+		empty := s.size == 0 && !last // what compaction left of it
+		if s.size == 0 && last || !empty && !old && (!many || last) {
 			break
 		}
 		total -= s.size
@@ -328,6 +329,7 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segmen
 	l.end = next
 	l.durable = min(l.durable, next)
 	l.logStart = min(l.logStart, next)
+	l.cleaned = min(l.cleaned, next)
 	for n := len(l.epochs); n > 0 && l.epochs[n-1].StartOffset >= next; n = len(l.epochs) {
 		l.epochs = l.epochs[:n-1]
 	}
@@ -380,7 +382,7 @@ func (l *Log) restartAt(offset int64) error {
 	l.segs = []*segment{newSegment(offset)}
 	l.generation++
 	l.tail, l.epochs = nil, nil
-	l.logStart, l.end, l.durable = offset, offset, offset
+	l.logStart, l.end, l.durable, l.cleaned = offset, offset, offset, 0
 	l.pace.snapshot = snapshotPoint{offset: offset}
 	l.pace.epochsChanged = true
 	l.dir.addEdits(func(b []byte) []byte {

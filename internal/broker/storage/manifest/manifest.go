@@ -28,8 +28,8 @@
 //	                 first timestamp v, flags (1 = sealed,
 //	                 2 = has markers of aborted transactions)
 //	4     cut        id, base v                        the segment is gone
-//	5     point      id, log start v, recovery point v, log end v, producer
-//	                 snapshot v, flags (1 = a file holds the snapshot)
+//	5     point      id, log start v, recovery point v, log end v, cleaned v,
+//	                 producer snapshot v, flags (1 = a file holds the snapshot)
 //	6     epochs     id, count, then epoch v, start offset v
 //	7     open       length, boot id                   the directory is in use
 //	8     clean                                        it was closed in order
@@ -101,6 +101,8 @@ type Point struct {
 	HasSnapshot bool
 	// LogEndOffset is the end when the point was taken: exact after a clean close.
 	LogEndOffset int64
+	// CleanedOffset is up to where the log was compacted.
+	CleanedOffset int64
 }
 
 // Partition is everything known about one partition.
@@ -217,7 +219,7 @@ func AppendCut(dst []byte, id uint32, baseOffset int64) []byte {
 func AppendPoint(dst []byte, id uint32, p Point) []byte {
 	dst, start := begin(dst, kindPoint)
 	dst = binary.AppendUvarint(dst, uint64(id))
-	for _, v := range []int64{p.LogStartOffset, p.RecoveryPoint, p.LogEndOffset, p.SnapshotOffset} {
+	for _, v := range []int64{p.LogStartOffset, p.RecoveryPoint, p.LogEndOffset, p.CleanedOffset, p.SnapshotOffset} {
 		dst = binary.AppendVarint(dst, v)
 	}
 	return finish(binary.AppendUvarint(dst, flag(p.HasSnapshot)), start)
@@ -395,7 +397,7 @@ func (p *Partition) apply(kind byte, f *fields) {
 	case kindPoint:
 		p.Point = Point{
 			LogStartOffset: f.varint(), RecoveryPoint: f.varint(), LogEndOffset: f.varint(),
-			SnapshotOffset: f.varint(), HasSnapshot: f.uvarint()&1 != 0,
+			CleanedOffset: f.varint(), SnapshotOffset: f.varint(), HasSnapshot: f.uvarint()&1 != 0,
 		}
 	case kindEpochs:
 		n := f.uvarint()
