@@ -9,5 +9,9 @@ import (
 
 // startNode starts a node of package naru.
 func startNode(ctx context.Context, properties map[string]string, log *slog.Logger) (node, error) {
-	return naru.Start(ctx, naru.Config{Properties: properties, Logger: log})
+	n, err := naru.Start(ctx, naru.Config{Properties: properties, Logger: log})
+	if err != nil {
+		return nil, err // not a nil *naru.Node inside of the interface
+	}
+	return n, nil
 }

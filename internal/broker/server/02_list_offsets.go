@@ -17,6 +17,9 @@ const (
 
 const readCommitted = 1
 
+// firstEpochVersion is the first version of ListOffsets that tells leader epochs.
+const firstEpochVersion = 4
+
 // listOffsets finds offsets by time, or a partition's ends.
 func (b *Broker) listOffsets(c *call, r *protocol.ListOffsetsRequest) protocol.Message {
 	response := &protocol.ListOffsetsResponse{}
@@ -41,6 +44,9 @@ func (b *Broker) listOffsets(c *call, r *protocol.ListOffsetsRequest) protocol.M
 				err = b.listOffset(c, r, t.Name, &t.Partitions[j], &part)
 			}
 			part.ErrorCode = protocol.CodeOf(err)
+			if c.version() < firstEpochVersion {
+				part.LeaderEpoch = -1
+			}
 			out.Partitions = append(out.Partitions, part)
 		}
 		response.Topics = append(response.Topics, out)

@@ -13,7 +13,7 @@ func (c *Controller) describeQuorum(r *protocol.DescribeQuorumRequest, version i
 	for _, topic := range r.Topics {
 		answer := protocol.DescribeQuorumResponseTopicData{TopicName: topic.TopicName}
 		for _, p := range topic.Partitions {
-			answer.Partitions = append(answer.Partitions, c.describePartition(topic.TopicName, p.PartitionIndex))
+			answer.Partitions = append(answer.Partitions, c.describePartition(topic.TopicName, p.PartitionIndex, version))
 		}
 		resp.Topics = append(resp.Topics, answer)
 	}
@@ -27,7 +27,7 @@ func (c *Controller) describeQuorum(r *protocol.DescribeQuorumRequest, version i
 	return resp
 }
 
-func (c *Controller) describePartition(topic string, partition int32) protocol.DescribeQuorumResponsePartitionData {
+func (c *Controller) describePartition(topic string, partition int32, version int16) protocol.DescribeQuorumResponsePartitionData {
 	if topic != metalog.Topic || partition != 0 {
 		message := "This server does not host this topic-partition."
 		return protocol.DescribeQuorumResponsePartitionData{
@@ -35,14 +35,20 @@ func (c *Controller) describePartition(topic string, partition int32) protocol.D
 		}
 	}
 	end, nowMs := c.end.Load(), c.nowMs()
+	self := protocol.DescribeQuorumResponseReplicaState{
+		ReplicaId: c.cfg.NodeID, LogEndOffset: end, LastFetchTimestamp: -1, LastCaughtUpTimestamp: -1,
+	}
+	if version >= 1 {
+		self.LastFetchTimestamp, self.LastCaughtUpTimestamp = nowMs, nowMs
+	}
+	if version >= 2 {
+		self.ReplicaDirectoryId = c.cfg.DirectoryID
+	}
 	return protocol.DescribeQuorumResponsePartitionData{
 		PartitionIndex: partition,
 		LeaderId:       c.cfg.NodeID,
 		LeaderEpoch:    c.core.Epoch(),
 		HighWatermark:  end,
-		CurrentVoters: []protocol.DescribeQuorumResponseReplicaState{{
-			ReplicaId: c.cfg.NodeID, ReplicaDirectoryId: c.cfg.DirectoryID, LogEndOffset: end,
-			LastFetchTimestamp: nowMs, LastCaughtUpTimestamp: nowMs,
-		}},
+		CurrentVoters:  []protocol.DescribeQuorumResponseReplicaState{self},
 	}
 }
