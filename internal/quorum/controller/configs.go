@@ -92,13 +92,11 @@ func (c *Core) checkConfig(resource metadata.ConfigResource, settings map[string
 		return nil
 	}
 	for _, name := range sortedKeys(settings) {
-		err := error(nil)
 		if resource.Type == metadata.ResourceBroker {
-			err = config.CheckDynamic(name, settings[name], resource.Name != "")
-		} else {
-			err = config.CheckSetting(scope, name, settings[name])
-		}
-		if err != nil {
+			if err := config.CheckDynamic(name, settings[name], resource.Name != ""); err != nil {
+				return fail(protocol.InvalidRequest, "%v", err) // Kafka's code for brokers
+			}
+		} else if err := config.CheckSetting(scope, name, settings[name]); err != nil {
 			return fail(protocol.InvalidConfig, "%v", err)
 		}
 	}
