@@ -135,7 +135,6 @@ func (t *Topic) contradiction() error {
 			Key: "min.compaction.lag.ms", Value: strconv.FormatInt(t.MinCompactionLagMs, 10),
 			Problem: fmt.Sprintf("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)",
 				t.MinCompactionLagMs, t.MaxCompactionLagMs),
-			Help: "min.compaction.lag.ms must not be more than max.compaction.lag.ms",
 		}
 	}
 	return nil
