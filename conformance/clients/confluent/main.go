@@ -266,6 +266,9 @@ func (s suite) idempotent() error {
 	if err != nil {
 		return err
 	}
+	if err := s.leaders(topic); err != nil {
+		return err
+	}
 	if err := s.produce(topic, 0, records, partitions, kafka.ConfigMap{"enable.idempotence": true, "batch.num.messages": 10}); err != nil {
 		return err
 	}

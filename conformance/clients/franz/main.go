@@ -53,7 +53,7 @@ func main() {
 }
 
 func (s suite) client(opts ...kgo.Opt) *kgo.Client {
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.addr), kgo.MetadataMinAge(100 * time.Millisecond)}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(s.addr), kgo.MetadataMinAge(100 * time.Millisecond), kgo.FetchMaxWait(500 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		panic(err)
 	}
@@ -221,6 +221,9 @@ func (s suite) idempotent(ctx context.Context) error {
 	cl.Close()
 	if err != nil || id < 0 {
 		return fmt.Errorf("producer id %d: %w", id, err)
+	}
+	if err := s.leaders(ctx, topic); err != nil {
+		return err
 	}
 	if err := s.produce(ctx, topic, 0, records, partitions, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchMaxBytes(2048)); err != nil {
 		return err

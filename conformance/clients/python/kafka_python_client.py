@@ -82,6 +82,12 @@ def read_all(topic, n, parts):
         c.close()
 
 
+def await_leaders(topic):
+    c, tps = assigned(topic, PARTITIONS)
+    c.end_offsets(tps)  # answered once every partition has a leader
+    c.close()
+
+
 def create():
     topic = new_topic("create", PARTITIONS, {"retention.ms": "3600000"})
     c = consumer()
@@ -99,9 +105,7 @@ def create():
 def acks(name, acks):
     def run():
         topic = new_topic(f"acks-{name}", PARTITIONS)
-        c, tps = assigned(topic, PARTITIONS)
-        c.end_offsets(tps)  # answered once every partition has a leader: acks=0 loses what comes before
-        c.close()
+        await_leaders(topic)  # acks=0 loses what comes before
         configs = {} if OLD else {"enable_idempotence": False}
         produce(topic, 0, RECORDS, PARTITIONS, acks=acks, **configs)
         read_all(topic, RECORDS, PARTITIONS)
@@ -112,6 +116,7 @@ def idempotent():
     if OLD:
         raise NotAvailable("kafka-python 2.0.2 has no idempotent producer")
     topic = new_topic("idempotent", PARTITIONS)
+    await_leaders(topic)
     produce(topic, 0, RECORDS, PARTITIONS, enable_idempotence=True, acks="all", batch_size=2048)
     read_all(topic, RECORDS, PARTITIONS)
 
