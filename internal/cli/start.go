@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,6 +80,9 @@ func (a *app) runStart(ctx context.Context, o *startOptions, args []string) erro
 		return &usageError{errors.New("settings are not valid:\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  "))}
 	}
 	n, err := a.start(ctx, properties, log)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("starting the node: %w: is another broker running? --override listeners=PLAINTEXT://localhost:PORT chooses another", err)
+	}
 	if err != nil {
 		return fmt.Errorf("starting the node: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -88,5 +89,29 @@ func TestANodeThatCannotGoOnFailsTheCommand(t *testing.T) {
 	s.start = func(context.Context, map[string]string, *slog.Logger) (node, error) { return n, nil }
 	if got := s.do("start"); got != 1 || !n.closed || !strings.Contains(s.err.String(), "the node stopped: the disk failed") {
 		t.Errorf("exit status %d, closed %t: %s", got, n.closed, s.err.String())
+	}
+}
+
+func TestASecondNodeIsToldWhatTheFirstHolds(t *testing.T) {
+	dir := t.TempDir()
+	first, err := startNode(t.Context(), map[string]string{"log.dirs": dir, "listeners": "PLAINTEXT://localhost:0"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := first.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, tt := range []struct{ dir, listener, want string }{
+		{dir, "localhost:0", "is in use by process " + strconv.Itoa(os.Getpid())},
+		{t.TempDir(), first.Addr(), "address already in use: is another broker running? --override listeners="},
+	} {
+		s := newSession()
+		s.start = startNode
+		status := s.do("start", "--override", "log.dirs="+tt.dir, "--override", "listeners=PLAINTEXT://"+tt.listener)
+		if status != 1 || !strings.Contains(s.err.String(), tt.want) {
+			t.Errorf("exit status %d: got %s, want %s", status, s.err.String(), tt.want)
+		}
 	}
 }
