@@ -92,12 +92,50 @@ func (c *Core) checkConfig(resource metadata.ConfigResource, settings map[string
 		return nil
 	}
 	for _, name := range sortedKeys(settings) {
-		if resource.Type == metadata.ResourceBroker {
-			if err := config.CheckDynamic(name, settings[name], resource.Name != ""); err != nil {
-				return fail(protocol.InvalidRequest, "%v", err) // Kafka's code for brokers
+		var f *failure
+		switch value := settings[name]; resource.Type {
+		case metadata.ResourceBroker:
+			f = refusal(protocol.InvalidRequest, config.CheckDynamic(name, value, resource.Name != ""))
+		case metadata.ResourceClientMetrics:
+			f = refusal(protocol.InvalidRequest, config.CheckSetting(scope, name, value))
+		default:
+			if f = refusal(protocol.InvalidConfig, config.CheckSetting(scope, name, value)); f == nil {
+				f = c.checkGroupBounds(name, value)
 			}
-		} else if err := config.CheckSetting(scope, name, settings[name]); err != nil {
-			return fail(protocol.InvalidConfig, "%v", err)
+		}
+		if f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func refusal(code protocol.ErrorCode, err error) *failure {
+	if err == nil {
+		return nil
+	}
+	return fail(code, "%v", err)
+}
+
+// checkGroupBounds holds a group's setting against the bounds that the brokers'
+// settings put on it: consumer.session.timeout.ms must lie between
+// group.consumer.min.session.timeout.ms and group.consumer.max.session.timeout.ms.
+func (c *Core) checkGroupBounds(name, text string) *failure {
+	kind, rest, ok := strings.Cut(name, ".")
+	value, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if !ok || err != nil {
+		return nil
+	}
+	settings := c.clusterSettings()
+	for _, bound := range []struct {
+		word, text string
+		sign       int64
+	}{{"min", "greater", 1}, {"max", "less", -1}} {
+		key := "group." + kind + "." + bound.word + "." + rest
+		limitText, _, ok := settings.Lookup(key)
+		limit, err := strconv.ParseInt(strings.TrimSpace(limitText), 10, 64)
+		if ok && err == nil && (value-limit)*bound.sign < 0 {
+			return fail(protocol.InvalidConfig, "%s must be %s than or equal to %s", name, bound.text, key)
 		}
 	}
 	return nil
@@ -139,7 +177,7 @@ func (c *Core) checkBrokerResource(name string) *failure {
 	id, err := strconv.ParseInt(name, 10, 32)
 	switch {
 	case err != nil:
-		return invalid("Unable to parse broker name as a base 10 number.")
+		return invalid("Node id must be an integer, but it is: %s", name)
 	case id < 0:
 		return invalid("Invalid negative broker ID.")
 	case c.image().Broker(int32(id)) == nil:
@@ -319,15 +357,6 @@ func (c *Core) replaceConfig(resource metadata.ConfigResource, configs []protoco
 	}
 	if f := c.checkResource(resource); f != nil {
 		return f
-	}
-	if resource == (metadata.ConfigResource{Type: metadata.ResourceBroker}) {
-		// The cluster keeps its min.insync.replicas when other settings are
-		// replaced: with eligible leader replicas it must always have one.
-		if !named[minISRSetting] {
-			if value, ok := c.image().Config(resource).Get(minISRSetting); ok && c.image().Feature(FeatureELR) > 0 {
-				want[minISRSetting] = value
-			}
-		}
 	}
 	return c.storeConfig(resource, want, named, validateOnly)
 }

@@ -19,6 +19,8 @@ const (
 // Config is what a Core is made with.
 type Config struct {
 	ClusterID string
+	// NodeID is the controller's own id.
+	NodeID int32
 	// Settings are the controller's own settings, from server.properties.
 	Settings config.Values
 }

@@ -1,9 +1,6 @@
 package controller
 
-import (
-	"github.com/naru-stream/naru/internal/kafka/protocol"
-	"github.com/naru-stream/naru/internal/quorum/metadata"
-)
+import "github.com/naru-stream/naru/internal/kafka/protocol"
 
 // The kinds of election in ElectLeaders (KIP-460).
 const (
@@ -17,13 +14,12 @@ func (c *Core) electLeaders(r *protocol.ElectLeadersRequest) *protocol.ElectLead
 	resp := &protocol.ElectLeadersResponse{}
 	if r.ElectionType != preferredElection && r.ElectionType != uncleanElection {
 		resp.ErrorCode = protocol.InvalidRequest
-		return resp
 	}
 	if r.TopicPartitions == nil {
 		for t := range c.image().Topics() {
 			result := protocol.ElectLeadersResponseReplicaElectionResult{Topic: t.Name}
 			for id := range int32(t.PartitionCount()) {
-				f := c.electLeader(r.ElectionType, t, id)
+				f := c.electLeader(r.ElectionType, t.Name, id)
 				if f == nil || f.code != protocol.ElectionNotNeeded {
 					result.PartitionResult = append(result.PartitionResult, electionResult(id, f))
 				}
@@ -37,7 +33,7 @@ func (c *Core) electLeaders(r *protocol.ElectLeadersRequest) *protocol.ElectLead
 	for _, want := range r.TopicPartitions {
 		result := protocol.ElectLeadersResponseReplicaElectionResult{Topic: want.Topic}
 		for _, id := range want.Partitions {
-			f := c.electLeader(r.ElectionType, c.image().Topic(want.Topic), id)
+			f := c.electLeader(r.ElectionType, want.Topic, id)
 			result.PartitionResult = append(result.PartitionResult, electionResult(id, f))
 		}
 		resp.ReplicaElectionResults = append(resp.ReplicaElectionResults, result)
@@ -49,9 +45,13 @@ func electionResult(id int32, f *failure) protocol.ElectLeadersResponsePartition
 	return protocol.ElectLeadersResponsePartitionResult{PartitionId: id, ErrorCode: f.codeOrNone(), ErrorMessage: f.text()}
 }
 
-func (c *Core) electLeader(kind int8, t *metadata.Topic, id int32) *failure {
+func (c *Core) electLeader(kind int8, name string, id int32) *failure {
+	t := c.image().Topic(name)
+	if kind != preferredElection && kind != uncleanElection {
+		return invalid("Unknown election type %d", kind)
+	}
 	if t == nil {
-		return fail(protocol.UnknownTopicOrPartition, "No such topic as the one named.")
+		return fail(protocol.UnknownTopicOrPartition, "No such topic as %s", name)
 	}
 	p, ok := t.Partition(id)
 	if !ok {

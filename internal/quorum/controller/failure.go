@@ -24,9 +24,10 @@ func (f *failure) codeOrNone() protocol.ErrorCode {
 	return f.code
 }
 
-// text returns the message for a nullable field, nil for success.
+// text returns the message for a nullable field, nil for success and for a code
+// that says enough.
 func (f *failure) text() *string {
-	if f == nil {
+	if f == nil || f.message == "" {
 		return nil
 	}
 	return &f.message
@@ -35,6 +36,11 @@ func (f *failure) text() *string {
 // invalid refuses a request for what it says, without a more specific code.
 func invalid(format string, args ...any) *failure {
 	return fail(protocol.InvalidRequest, format, args...)
+}
+
+// tooLarge refuses a request that would cause too many records at once.
+func tooLarge() *failure {
+	return fail(protocol.PolicyViolation, "Excessively large number of partitions per request.")
 }
 
 // unknownTopic is Kafka's text for a topic that does not exist.

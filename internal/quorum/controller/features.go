@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/naru-stream/naru/internal/kafka/metarecord"
@@ -115,18 +116,22 @@ func (c *Core) checkFeature(e Event, u *protocol.UpdateFeaturesRequestFeatureUpd
 	have := c.image().Feature(u.Feature)
 	ranges := Supported()
 	at := slices.IndexFunc(ranges, func(s metadata.FeatureRange) bool { return s.Name == u.Feature })
-	refuse := func(reason string) *failure {
-		return fail(protocol.InvalidUpdateVersion, "Invalid update version %d for feature %s. %s", u.MaxVersionLevel, u.Feature, reason)
+	refuse := func(reason string, args ...any) *failure {
+		prefix := fmt.Sprintf("Invalid update version %d for feature %s. ", u.MaxVersionLevel, u.Feature)
+		return fail(protocol.InvalidUpdateVersion, prefix+reason, args...)
 	}
 	switch {
 	case kind < upgrade || kind > unsafeDowngrade:
 		return refuse("The controller does not support the given upgrade type.")
 	case u.MaxVersionLevel < 0:
 		return refuse("A feature version cannot be less than 0.")
-	case at < 0 || u.MaxVersionLevel < ranges[at].Min || u.MaxVersionLevel > ranges[at].Max:
-		return refuse("Local controller does not support this level of the feature.")
+	case at < 0:
+		return refuse("Local controller %d does not support this feature.", c.cfg.NodeID)
+	case u.MaxVersionLevel < ranges[at].Min || u.MaxVersionLevel > ranges[at].Max:
+		return refuse("Local controller %d only supports versions %d-%d", c.cfg.NodeID, ranges[at].Min, ranges[at].Max)
 	case u.Feature == metadata.FeatureMetadataVersion && u.MaxVersionLevel != metadataVersion:
-		return refuse("Refusing to perform the requested downgrade because it might delete metadata information.")
+		return fail(protocol.InvalidUpdateVersion, "Unsupported metadata.version downgrade from %d to %d. "+
+			"Refusing to perform the requested downgrade because it might delete metadata information.", have, u.MaxVersionLevel)
 	case u.MaxVersionLevel < have && kind == upgrade:
 		return refuse("Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.")
 	case u.MaxVersionLevel > have && kind != upgrade:
@@ -135,7 +140,7 @@ func (c *Core) checkFeature(e Event, u *protocol.UpdateFeaturesRequestFeatureUpd
 	for _, b := range c.image().Brokers() {
 		for _, s := range b.Features {
 			if s.Name == u.Feature && (u.MaxVersionLevel < s.Min || u.MaxVersionLevel > s.Max) {
-				return refuse("A registered broker does not support this level of the feature.")
+				return refuse("Broker %d only supports versions %d-%d", b.ID, s.Min, s.Max)
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func (c *Core) createPartitions(r *protocol.CreatePartitionsRequest) *protocol.C
 		}
 		seen[t.Name] = 0
 		if f == nil && len(written)+len(records) > MaxRecordsPerRequest {
-			f = fail(protocol.PolicyViolation, "Unable to perform excessively large batch operation.")
+			f = tooLarge()
 		}
 		if f == nil {
 			written = append(written, records...)
@@ -46,7 +46,7 @@ func (c *Core) createPartitions(r *protocol.CreatePartitionsRequest) *protocol.C
 func (c *Core) planPartitions(want *protocol.CreatePartitionsRequestCreatePartitionsTopic) ([]metadata.Record, *failure) {
 	t := c.image().Topic(want.Name)
 	if t == nil {
-		return nil, unknownTopic()
+		return nil, fail(protocol.UnknownTopicOrPartition, "")
 	}
 	have := t.PartitionCount()
 	additional := int(want.Count) - have
@@ -60,7 +60,7 @@ func (c *Core) planPartitions(want *protocol.CreatePartitionsRequestCreatePartit
 		return nil, fail(protocol.InvalidReplicaAssignment,
 			"Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", additional, len(want.Assignments))
 	case additional > MaxRecordsPerRequest:
-		return nil, fail(protocol.PolicyViolation, "Unable to perform excessively large batch operation.")
+		return nil, tooLarge()
 	case c.image().PartitionCount()+additional > MaxPartitions:
 		return nil, fail(protocol.PolicyViolation, "The cluster may have at most %d partitions; it has %d.", MaxPartitions, c.image().PartitionCount())
 	}

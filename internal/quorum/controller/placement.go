@@ -24,7 +24,7 @@ func (c *Core) place(topicID wire.UUID, first, count, factor int) ([][]int32, *f
 	}
 	brokers := c.image().Brokers()
 	if factor > len(brokers) {
-		return refuse("The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, len(brokers))
+		return refuse("The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, len(brokers))
 	}
 	live := interleaveRacks(brokers, true)
 	if len(live) == 0 {

@@ -47,7 +47,7 @@ func (w *world) config() Config {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return Config{ClusterID: "cluster", Settings: settings}
+	return Config{ClusterID: "cluster", NodeID: 1, Settings: settings}
 }
 
 // restart puts a new controller in charge, which replays the log.

@@ -58,7 +58,7 @@ func (c *Core) createTopics(e Event, r *protocol.CreateTopicsRequest) *protocol.
 
 // tooLargeCreation turns the response into the refusal of everything.
 func tooLargeCreation(resp *protocol.CreateTopicsResponse) *protocol.CreateTopicsResponse {
-	f := fail(protocol.PolicyViolation, "Unable to perform excessively large batch operation.")
+	f := tooLarge()
 	for i := range resp.Topics {
 		resp.Topics[i] = protocol.CreateTopicsResponseCreatableTopicResult{
 			Name: resp.Topics[i].Name, ErrorCode: f.code, ErrorMessage: f.text(), NumPartitions: -1, ReplicationFactor: -1,
@@ -74,7 +74,7 @@ func (c *Core) planTopic(
 ) ([]metadata.Record, *failure) {
 	img := c.image()
 	if t.Name == metadataTopic {
-		return nil, fail(protocol.TopicAuthorizationFailed, "Authorization failed.")
+		return nil, invalid("Creation of internal topic %s is prohibited.", metadataTopic)
 	}
 	if img.Topic(t.Name) != nil {
 		return nil, fail(protocol.TopicAlreadyExists, "Topic '%s' already exists.", t.Name)
@@ -196,7 +196,7 @@ func (c *Core) assignNewTopic(id wire.UUID, t *protocol.CreateTopicsRequestCreat
 		factor = int16(settings.Int32("default.replication.factor")) //nolint:gosec // the table limits it to int16
 	}
 	if partitions > MaxRecordsPerRequest {
-		return nil, fail(protocol.PolicyViolation, "Unable to perform excessively large batch operation.")
+		return nil, tooLarge()
 	}
 	return c.place(id, 0, int(partitions), int(factor))
 }

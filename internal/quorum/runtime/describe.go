@@ -10,6 +10,8 @@ import (
 func (c *Controller) describeQuorum(r *protocol.DescribeQuorumRequest, version int16) *protocol.DescribeQuorumResponse {
 	resp := &protocol.DescribeQuorumResponse{}
 	resp.SetDefaults()
+	none := ""
+	resp.ErrorMessage = &none
 	for _, topic := range r.Topics {
 		answer := protocol.DescribeQuorumResponseTopicData{TopicName: topic.TopicName}
 		for _, p := range topic.Partitions {
@@ -34,6 +36,7 @@ func (c *Controller) describePartition(topic string, partition int32, version in
 			PartitionIndex: partition, ErrorCode: protocol.UnknownTopicOrPartition, ErrorMessage: &message,
 		}
 	}
+	none := ""
 	end, nowMs := c.end.Load(), c.nowMs()
 	self := protocol.DescribeQuorumResponseReplicaState{
 		ReplicaId: c.cfg.NodeID, LogEndOffset: end, LastFetchTimestamp: -1, LastCaughtUpTimestamp: -1,
@@ -46,6 +49,7 @@ func (c *Controller) describePartition(topic string, partition int32, version in
 	}
 	return protocol.DescribeQuorumResponsePartitionData{
 		PartitionIndex: partition,
+		ErrorMessage:   &none,
 		LeaderId:       c.cfg.NodeID,
 		LeaderEpoch:    c.core.Epoch(),
 		HighWatermark:  end,

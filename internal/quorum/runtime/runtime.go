@@ -134,7 +134,7 @@ func (c *Controller) takeOffice(recovered *metalog.Recovered) error {
 	if c.buf, err = c.encoder.AppendControl(c.buf[:0], at, metarecord.LeaderChange, 0, leader); err != nil {
 		return err
 	}
-	core := controller.Config{ClusterID: c.cfg.ClusterID, Settings: c.cfg.Settings}
+	core := controller.Config{ClusterID: c.cfg.ClusterID, NodeID: c.cfg.NodeID, Settings: c.cfg.Settings}
 	c.core = controller.New(core, recovered.Image, end+1, epoch, nowMs)
 	c.core.Bootstrap()
 	batch := c.core.Take()
