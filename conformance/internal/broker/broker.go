@@ -112,6 +112,9 @@ func (b *Broker) logTail() string {
 // Stop ends the broker, by force after ten seconds.
 func (b *Broker) Stop() { proc.Stop(b.cmd, b.done, 10*time.Second) }
 
+// PID is the process id of the server.
+func (b *Broker) PID() int { return b.cmd.Process.Pid }
+
 // Exited reports whether the server has ended by itself.
 func (b *Broker) Exited() bool {
 	select {

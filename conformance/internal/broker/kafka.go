@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/naru-stream/naru/conformance/internal/proc"
@@ -35,15 +36,12 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 `
 
-// StartKafka formats workDir and starts Apache Kafka with the given class path on it.
-func StartKafka(ctx context.Context, classPath, workDir string) (*Broker, error) {
-	port, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
+// KafkaCommand formats workDir for Apache Kafka with the given class path and returns the command line
+// that serves it on port; lines are added to its server.properties.
+func KafkaCommand(ctx context.Context, classPath, workDir string, port int, lines ...string) ([]string, error) {
 	properties := filepath.Join(workDir, "server.properties")
 	logConfig := filepath.Join(workDir, "log4j2.xml")
-	text := fmt.Sprintf(kafkaProperties, port, port+1, filepath.Join(workDir, "data"))
+	text := fmt.Sprintf(kafkaProperties, port, port+1, filepath.Join(workDir, "data")) + strings.Join(append(lines, ""), "\n")
 	if err := os.WriteFile(properties, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
@@ -58,10 +56,19 @@ func StartKafka(ctx context.Context, classPath, workDir string) (*Broker, error)
 	if _, err := proc.Must(ctx, format); err != nil {
 		return nil, fmt.Errorf("formatting Kafka's directory: %w", err)
 	}
-	serve := proc.Command{
-		Argv: []string{"java", "-Xms256m", "-Xmx512m", "-server", "-XX:+UseG1GC", "-Djava.awt.headless=true",
-			"-Dlog4j2.configurationFile=" + logConfig, "-cp", classPath, "kafka.Kafka", properties},
-		Dir: workDir,
+	return []string{"java", "-Xms256m", "-Xmx512m", "-server", "-XX:+UseG1GC", "-Djava.awt.headless=true",
+		"-Dlog4j2.configurationFile=" + logConfig, "-cp", classPath, "kafka.Kafka", properties}, nil
+}
+
+// StartKafka formats workDir and starts Apache Kafka with the given class path on it.
+func StartKafka(ctx context.Context, classPath, workDir string) (*Broker, error) {
+	port, err := freePorts(2)
+	if err != nil {
+		return nil, err
 	}
-	return start(ctx, "kafka", workDir, port, serve, 90*time.Second)
+	argv, err := KafkaCommand(ctx, classPath, workDir, port)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, "kafka", workDir, port, proc.Command{Argv: argv, Dir: workDir}, 90*time.Second)
 }
