@@ -220,7 +220,7 @@ func (l *Log) makeRoom(r *round, a *Append, set *settings) bool {
 		a.Err = fmt.Errorf("appending to %s: %w: %w", l, protocol.CorruptMessage, err)
 		return false
 	}
-	seg := l.last()
+	seg := l.activeSegment()
 	if seg.handle != nil && !l.shouldRoll(seg, r, batch, int64(len(a.Batches)), set) {
 		return true
 	}
@@ -355,7 +355,7 @@ func (l *Log) writeOut(r *round) error {
 	if r.bytes == 0 {
 		return nil
 	}
-	seg := l.last()
+	seg := l.activeSegment()
 	f, err := seg.handle.Acquire()
 	if err != nil {
 		return err
@@ -398,7 +398,7 @@ func (l *Log) abandon(r *round, err error) {
 
 // publish makes the written batches part of the log.
 func (l *Log) publish(r *round) {
-	seg := l.last()
+	seg := l.activeSegment()
 	l.commitProducers(seg)
 	l.mu.Lock()
 	records := r.next - l.end

@@ -261,8 +261,16 @@ func (l *Log) activeKnown() bool {
 	return s.handle != nil && l.active.BaseOffset == s.base && (l.active.Size > 0 || s.synced == s.size)
 }
 
-// last returns the active segment. l.mu is held, or the writer's token.
+// last returns the active segment. l.mu is held.
 func (l *Log) last() *segment { return l.segs[len(l.segs)-1] }
+
+// activeSegment returns the active segment to the writer: only the writer replaces
+// it.
+func (l *Log) activeSegment() *segment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last()
+}
 
 // find returns the segment that holds an offset: the last one that begins at or
 // before it, and its place. l.mu is held.

@@ -45,6 +45,7 @@ type readPlan struct {
 	seg     *segment
 	base    int64
 	size    int64 // no byte behind is read
+	checked bool
 	limit   int64 // no offset at or behind is read
 	start   int64 // position of the first batch, -1 if not known yet
 	first   int64 // its base offset
@@ -133,7 +134,7 @@ func (l *Log) planRead(offset, from, maxBytes, limitOffset int64) (readPlan, err
 		return readPlan{}, nil
 	}
 	seg, i := l.find(from)
-	p := readPlan{seg: seg, base: seg.base, size: seg.size, limit: limit, start: -1, end: -1, cut: -1}
+	p := readPlan{seg: seg, base: seg.base, size: seg.size, checked: seg.checked, limit: limit, start: -1, end: -1, cut: -1}
 	if limit >= seg.next {
 		p.end, p.limit = seg.size, seg.next
 	}
@@ -182,6 +183,12 @@ func (l *Log) readSegment(p *readPlan, offset, maxBytes int64, minOneBatch bool)
 	if err != nil {
 		return Slice{}, l.readError(p, err)
 	}
+	if !p.checked {
+		if err := l.checkSize(p, r.File); err != nil {
+			r.Release()
+			return Slice{}, l.readError(p, err)
+		}
+	}
 	s, err := l.locate(p, r.File, offset, maxBytes, minOneBatch)
 	if err != nil || s.Length == 0 {
 		r.Release()
@@ -190,6 +197,24 @@ func (l *Log) readSegment(p *readPlan, offset, maxBytes int64, minOneBatch bool)
 	r.Offset, r.Length = s.Offset, s.Length
 	s.Range = r
 	return s, nil
+}
+
+// checkSize sees, once for each segment, that the file has the bytes that the
+// manifest says it has: a clean start opens no files.
+func (l *Log) checkSize(p *readPlan, f vfs.File) error {
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	if size >= p.size {
+		l.mu.Lock()
+		p.seg.checked = true
+		l.mu.Unlock()
+		return nil
+	}
+	reason := fmt.Sprintf("the file has %d bytes, %d were written", size, p.size)
+	l.m.report(Damage{Topic: l.topic, Partition: l.partition, File: p.seg.handle.Name(), FromOffset: -1, ToOffset: -1, Reason: reason})
+	return errors.New(reason)
 }
 
 func (l *Log) readError(p *readPlan, err error) error {

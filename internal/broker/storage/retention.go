@@ -85,7 +85,7 @@ func (l *Log) expired(nowMs int64) (upTo int64, roll bool) {
 }
 
 func (l *Log) rollExpired(upTo int64) error {
-	if l.end != upTo || l.last().size == 0 {
+	if l.end != upTo || l.activeSegment().size == 0 {
 		return nil // something was appended meanwhile: it is not old any more
 	}
 	if err := l.roll(l.end); err != nil {

@@ -49,6 +49,7 @@ type segment struct {
 	sealed             bool // synced, no longer written, sidecar made
 	pinned             bool // the file is held open until it is synced
 	dropped            bool // no longer part of the log
+	checked            bool // the file was seen to be as long as it should be
 }
 
 func newSegment(base int64) *segment {
