@@ -1,12 +1,16 @@
 package group
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
+	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -109,4 +113,45 @@ func BenchmarkReplay(b *testing.B) {
 		w.start()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/record")
+}
+
+// BenchmarkHeartbeat is one of 1,000 members after the other saying that it lives.
+func BenchmarkHeartbeat(b *testing.B) {
+	settings := DefaultSettings()
+	settings.classic.MaxSize = settings.MaxSize
+	c := newCore(&settings)
+	value := coordrecord.GroupMetadataValue{ProtocolType: "consumer", Generation: 1, Protocol: ptr("range")}
+	var calls []*classic.HeartbeatCall
+	for i := range 1000 {
+		id := fmt.Sprint("consumer-", i)
+		value.Members = append(value.Members, coordrecord.GroupMetadataValueMemberMetadata{MemberId: id, SessionTimeout: 45_000})
+		calls = append(calls, &classic.HeartbeatCall{Request: &protocol.HeartbeatRequest{GroupId: "g", MemberId: id, GenerationId: 1}})
+	}
+	if err := c.Apply(classic.AppendKey(nil, "g"), value.Append([]byte{0, 3}, 3), runtime.Origin{}); err != nil {
+		b.Fatal(err)
+	}
+	w := runtimetest.NewWorld(0)
+	rt := runtime.New(runtime.Config{
+		Log: sink{}, Clock: w, Go: w.Go, NewCore: func(int32) runtime.Core { return c }, MaxBatchBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler),
+	})
+	rt.Elect(0, 1)
+	w.Run()
+	answers := 0
+	for _, call := range calls {
+		call.Done = func(r *protocol.HeartbeatResponse) {
+			if r.ErrorCode == protocol.None {
+				answers++
+			}
+		}
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		rt.Submit(0, calls[n%len(calls)])
+		w.Run()
+		n++
+	}
+	if answers != n {
+		b.Fatalf("%d of %d heartbeats were taken", answers, n)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
@@ -428,4 +429,77 @@ func TestConcurrentCallsAreAllAnsweredAndCloseWaits(t *testing.T) {
 			t.Errorf("a closed runtime answered %q", s)
 		}
 	}})
+}
+
+// slowLog commits on other goroutines, and now and then refuses or loses a write.
+type slowLog struct {
+	*runtimetest.Log
+	n atomic.Int64
+}
+
+func (l *slowLog) Append(partition, leaderEpoch int32, batches []byte) (int64, error) {
+	if l.n.Add(1)%50 == 0 {
+		return 0, protocol.NotEnoughReplicas
+	}
+	return l.Log.Append(partition, leaderEpoch, batches)
+}
+
+func (l *slowLog) AwaitCommitted(_, _ int32, _ int64, done func(error)) {
+	n := l.n.Add(1)
+	go func() {
+		if n%70 == 0 {
+			done(protocol.NotLeaderOrFollower)
+		} else {
+			done(nil)
+		}
+	}()
+}
+
+func TestEveryCallIsAnsweredOnceWhileLeadershipComesAndGoes(t *testing.T) {
+	world := runtimetest.NewWorld(1000)
+	f := &fixture{World: world, log: runtimetest.NewLog()}
+	cfg := f.config()
+	cfg.Go, cfg.Log = nil, &slowLog{Log: f.log}
+	rt := runtime.New(cfg)
+	const enough = 1000
+	var served, issued, answered, twice atomic.Int64
+	var clients, leaders sync.WaitGroup
+	leaders.Go(func() {
+		for epoch := int32(1); served.Load() < enough; epoch += 2 {
+			rt.Elect(0, epoch)
+			for until := served.Load() + 100; served.Load() < min(until, enough); {
+				world.Advance(200) // let pauses and patience end
+			}
+			rt.Resign(0, epoch+1)
+		}
+	})
+	for range 4 {
+		clients.Go(func() {
+			ops := []string{"put a 1", "get a", "put b 2", "timer x 5", "expired"}
+			for i := 0; served.Load() < enough; i++ {
+				done, times := make(chan struct{}, 2), new(atomic.Int64)
+				issued.Add(1)
+				rt.Submit(0, &call{op: ops[i%len(ops)], reply: func(code string) {
+					answered.Add(1)
+					if times.Add(1) > 1 {
+						twice.Add(1)
+					}
+					if !strings.Contains(code, "COORDINATOR") {
+						served.Add(1)
+					}
+					done <- struct{}{}
+				}})
+				if i%4 == 0 {
+					<-done
+				}
+			}
+		})
+	}
+	clients.Wait()
+	leaders.Wait()
+	rt.Close()
+	if answered.Load() != issued.Load() || twice.Load() != 0 {
+		t.Errorf("%d calls were answered %d times, %d of them more than once", issued.Load(), answered.Load(), twice.Load())
+	}
+	t.Logf("%d of %d calls were served", served.Load(), issued.Load())
 }
