@@ -51,6 +51,7 @@ type Core struct {
 
 	sessions  map[int32]*session
 	startedMs int64
+	tickDueMs int64 // when Tick wanted to be called
 }
 
 // New returns the core of a controller that was elected in epoch and has
@@ -58,7 +59,7 @@ type Core struct {
 func New(cfg Config, img *metadata.Image, nextOffset int64, epoch int32, nowMs int64) *Core {
 	return &Core{
 		cfg: cfg, epoch: epoch, base: img, img: img, delta: metadata.NewDelta(img),
-		next: nextOffset, sessions: map[int32]*session{}, startedMs: nowMs,
+		next: nextOffset, sessions: map[int32]*session{}, startedMs: nowMs, tickDueMs: nowMs,
 	}
 }
 

@@ -33,6 +33,7 @@ type world struct {
 	settings map[string]string
 	log      []metadata.Record
 	nowMs    int64
+	dueMs    int64
 	ids      int
 }
 
@@ -54,6 +55,7 @@ func (w *world) config() Config {
 func (w *world) restart() {
 	img := w.replay(w.log)
 	w.core = New(w.config(), img, int64(len(w.log)), img.Epoch+1, w.nowMs)
+	w.dueMs = w.nowMs
 }
 
 func (w *world) replay(records []metadata.Record) *metadata.Image {
@@ -83,6 +85,17 @@ func (w *world) newUUID() wire.UUID {
 
 func (w *world) handle(r protocol.Request, version int16) protocol.Message {
 	return w.core.Handle(Event{NowMs: w.nowMs, NewUUID: w.newUUID, Request: r, Version: version})
+}
+
+// advance lets time pass.
+func (w *world) advance(ms int64) {
+	end := w.nowMs + ms
+	for w.dueMs < end {
+		w.nowMs = max(w.nowMs, w.dueMs)
+		w.dueMs = w.core.Tick(w.nowMs)
+	}
+	w.nowMs = end
+	w.dueMs = w.core.Tick(end)
 }
 
 // take returns the records decided since the last take and checks the invariants.
@@ -146,7 +159,8 @@ func checkPartitions(t testing.TB, img *metadata.Image) {
 //
 //	request <API> v<version> <JSON>   ask for something; "id:X1" in the JSON is a UUID
 //	register <broker> <incarnation> [cluster=, dir=, rack=, previous=, metadata.version=]
-//	tick <milliseconds>               let time pass and tick
+//	tick <milliseconds>               let time pass, with the ticks that the core asks for
+//	pause <milliseconds>              let time pass without ticks, then tick
 //	restart                           a new controller replays the log
 //	set <key>=<value>                 another setting of the controller, from the next restart on
 //	fill <topics> <partitions>        create many topics without showing them
@@ -211,13 +225,17 @@ func (w *world) step(line string) string {
 		fmt.Fprintf(&out, "  = %s\n", render(w.handle(r, v)))
 	case "register":
 		fmt.Fprintf(&out, "  = %s\n", render(w.handle(w.registration(args), 4)))
-	case "tick":
+	case "tick", "pause":
 		ms, err := strconv.ParseInt(args, 10, 64)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		w.nowMs += ms
-		fmt.Fprintf(&out, "  = next in %d ms\n", w.core.Tick(w.nowMs)-w.nowMs)
+		if verb == "pause" {
+			w.nowMs += ms
+			ms = 0
+		}
+		w.advance(ms)
+		fmt.Fprintf(&out, "  = next in %d ms\n", w.dueMs-w.nowMs)
 	case "restart":
 		w.restart()
 	case "set":

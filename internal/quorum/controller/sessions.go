@@ -43,10 +43,28 @@ func (c *Core) touch(id int32, epoch, nowMs, metadataOffset int64) *session {
 	return s
 }
 
+// maxTickDelayMs is how late a Tick may be called before the controller takes it
+// that it stood still itself.
+const maxTickDelayMs = 1000
+
 // Tick fences the brokers that were silent for longer than the session timeout,
 // counted from the controller's start for those it has not heard of. It returns
-// when it wants to be called again, in milliseconds since 1970.
+// when it wants to be called again, in milliseconds since 1970. Time in which the
+// controller stood still (the process was stopped, the machine slept) does not
+// count as silence: nobody could have been heard.
 func (c *Core) Tick(nowMs int64) (nextMs int64) {
+	if late := nowMs - c.tickDueMs; late > maxTickDelayMs {
+		c.startedMs += late
+		for _, s := range c.sessions {
+			s.contactMs += late
+		}
+	}
+	nextMs = c.fenceSilent(nowMs)
+	c.tickDueMs = nextMs
+	return nextMs
+}
+
+func (c *Core) fenceSilent(nowMs int64) (nextMs int64) {
 	timeout := c.sessionTimeoutMs()
 	nextMs = nowMs + timeout
 	for _, b := range c.image().Brokers() {

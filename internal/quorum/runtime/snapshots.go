@@ -12,6 +12,10 @@ import (
 // snapshotsKept is how many snapshots stay: the newest and one to fall back to.
 const snapshotsKept = 2
 
+// replayLimitBytes is how much log a start may leave to be replayed again by the
+// next one: beyond, it takes a snapshot at once.
+const replayLimitBytes = 1 << 20
+
 // snapshotter decides when to write a snapshot and lets one goroutine at a time
 // write it. An image never changes, so the controller goes on meanwhile.
 type snapshotter struct {
@@ -36,6 +40,9 @@ func (s *snapshotter) begin(cfg Config, recovered *metalog.Recovered) {
 	s.maxBytes = int(cfg.Settings.Int64("metadata.log.max.record.bytes.between.snapshots"))
 	s.intervalMs = cfg.Settings.Int64("metadata.log.max.snapshot.interval.ms")
 	s.lastMs, s.bytes = cfg.Now().UnixMilli(), recovered.LogBytes
+	if s.bytes > replayLimitBytes {
+		s.bytes = s.maxBytes
+	}
 	s.lastOffset = recovered.Snapshot.EndOffset - 1
 	s.latest, s.latestTimeMs = recovered.Image, recovered.TimestampMs
 }
