@@ -46,8 +46,9 @@ type Log interface {
 	Read(partition int32, offset int64, maxBytes int) ([]byte, error)
 
 	// Append writes batches as leader in leaderEpoch and returns the offset after
-	// the last record. An error means that nothing was written. The log may patch
-	// the bytes, and does not keep them.
+	// the last record. After an error the runtime reads the partition again, so it
+	// does not matter whether something was written. The log may patch the bytes,
+	// and does not keep them.
 	Append(partition, leaderEpoch int32, batches []byte) (endOffset int64, err error)
 
 	// AwaitCommitted calls done once, from any goroutine and perhaps at once: with
