@@ -48,6 +48,24 @@ func RecordVersion(r metadata.Record) int16 {
 	}
 }
 
+// CheckFeatures says whether this version can govern a cluster with the features
+// that img has finalized; if not, a newer version wrote the metadata.
+func CheckFeatures(img *metadata.Image) error {
+	ranges := Supported()
+	for _, f := range img.Features() {
+		at := slices.IndexFunc(ranges, func(s metadata.FeatureRange) bool { return s.Name == f.Name })
+		switch {
+		case at < 0:
+			return fmt.Errorf("the cluster uses the feature %s at level %d, which this version does not know; "+
+				"start the version that wrote this data directory, or a newer one", f.Name, f.Level)
+		case f.Level > ranges[at].Max || f.Level < ranges[at].Min:
+			return fmt.Errorf("the cluster uses %s at level %d and this version supports %d to %d; "+
+				"start the version that wrote this data directory, or a newer one", f.Name, f.Level, ranges[at].Min, ranges[at].Max)
+		}
+	}
+	return nil
+}
+
 // Bootstrap decides what a new cluster begins with: the finalized features, and
 // the cluster's min.insync.replicas, which eligible leader replicas rely on.
 // It has no effect on a cluster that has begun.

@@ -80,7 +80,7 @@ func reencode(t testing.TB, r metadata.Record) metadata.Record {
 
 func (w *world) newUUID() wire.UUID {
 	w.ids++
-	return wire.UUID{'T', '0' + byte(w.ids%10), 'a' + byte(w.ids/10%26), 'a' + byte(w.ids/260%26)}
+	return wire.UUID{'T', '0' + byte(w.ids%10), 'a' + byte(w.ids/10%26), 'a' + byte(w.ids/260%26), byte(w.ids / 6760), byte(w.ids / 6760 / 256)}
 }
 
 func (w *world) handle(r protocol.Request, version int16) protocol.Message {

@@ -116,8 +116,8 @@ type departure struct {
 // reassignLeaders writes the partition changes that follow from a departure or an
 // arrival, in the order of topic names and partition ids.
 func (c *Core) reassignLeaders(why departure) {
-	img := c.image()
-	for t := range img.Topics() {
+	var records []metadata.Record
+	for t := range c.image().Topics() {
 		for id := range int32(t.PartitionCount()) {
 			p, ok := t.Partition(id)
 			if !ok || !why.concerns(p) {
@@ -136,10 +136,11 @@ func (c *Core) reassignLeaders(why departure) {
 				ch.unclean = []int32{why.broker}
 			}
 			if r := ch.record(); r != nil {
-				c.write(r)
+				records = append(records, r)
 			}
 		}
 	}
+	c.write(records...)
 }
 
 func (d departure) concerns(p metadata.Partition) bool {

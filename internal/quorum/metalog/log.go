@@ -1,6 +1,7 @@
 package metalog
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -156,6 +157,9 @@ func (p *Replayer) batch(b record.Batch) error {
 
 func (p *Replayer) data(r *record.Record) error {
 	m, _, err := metarecord.Parse(r.Value)
+	if errors.Is(err, metarecord.ErrUnknownType) || errors.Is(err, wire.ErrVersion) {
+		return fmt.Errorf("a newer version wrote this log; start that version, or a newer one: %w", err)
+	}
 	if err != nil {
 		return err
 	}

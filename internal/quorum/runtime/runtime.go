@@ -101,6 +101,9 @@ func Start(cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := controller.CheckFeatures(recovered.Image); err != nil {
+		return nil, fmt.Errorf("recovering the cluster metadata: %w", err)
+	}
 	for _, complaint := range recovered.Skipped {
 		cfg.Logger.Warn("metadata snapshot skipped", "error", complaint)
 	}
