@@ -201,7 +201,7 @@ class Member:
         self.seen, self.owned, self.left, self.error = seen, set(), False, None
 
     async def join(self, topic, **configs):
-        self.c = await consumer(topic, group_id=topic, session_timeout_ms=10000, heartbeat_interval_ms=500, **configs)
+        self.c = await consumer(topic, group_id=topic, session_timeout_ms=10000, heartbeat_interval_ms=500, metadata_max_age_ms=2000, **configs)
         self.task = asyncio.create_task(self.run())
         return self
 

@@ -195,7 +195,7 @@ class Member(threading.Thread):
 
     def __init__(self, seen, lock, topic, **configs):
         super().__init__(daemon=True)
-        self.c = consumer(topic, group_id=topic, session_timeout_ms=10000, heartbeat_interval_ms=500, **configs)
+        self.c = consumer(topic, group_id=topic, session_timeout_ms=10000, heartbeat_interval_ms=500, metadata_max_age_ms=2000, **configs)
         self.seen, self.lock, self.owned, self.error = seen, lock, set(), None
         self.leaving = threading.Event()
         self.start()

@@ -205,7 +205,38 @@ func (k Kcat) produceAndRead(name string, more ...string) func(context.Context) 
 		if err := k.produce(ctx, topic, 0, records, partitions, more...); err != nil {
 			return err
 		}
+		if name == "acks-0" { // kcat ends before the broker has appended what it sent
+			if err := k.awaitRecords(ctx, topic, records); err != nil {
+				return err
+			}
+		}
 		return k.readAll(ctx, topic, records, partitions)
+	}
+}
+
+// awaitRecords waits until the topic's end offsets sum to n.
+func (k Kcat) awaitRecords(ctx context.Context, topic string, n int64) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(k.Addr))
+	if err != nil {
+		return err
+	}
+	adm := kadm.NewClient(cl)
+	defer adm.Close()
+	for {
+		ends, err := adm.ListEndOffsets(ctx, topic)
+		if err != nil {
+			return fmt.Errorf("waiting for %d records: %w", n, err)
+		}
+		total := int64(0)
+		ends.Each(func(o kadm.ListedOffset) { total += o.Offset })
+		if total >= n {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d records: %w", total, n, ctx.Err())
+		case <-time.After(30 * time.Millisecond):
+		}
 	}
 }
 
