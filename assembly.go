@@ -95,12 +95,10 @@ func (n *Node) register(ctx context.Context) (err error) {
 	for _, d := range n.logs.Dirs() {
 		c.LogDirs = append(c.LogDirs, d.DirectoryID)
 	}
-	for _, f := range []metadata.FeatureRange{
+	c.Features = []metadata.FeatureRange{
 		{Name: "eligible.leader.replicas.version", Max: 1}, {Name: "group.version", Max: 1}, {Name: "kraft.version", Max: 1},
 		{Name: "metadata.version", Min: 7, Max: 30}, {Name: "share.version", Max: 1}, {Name: "streams.version", Max: 1},
 		{Name: "transaction.version", Max: 2},
-	} {
-		c.Features = append(c.Features, f)
 	}
 	n.lifecycle, err = lifecycle.Start(ctx, c)
 	return err
@@ -122,14 +120,18 @@ func newGroups(n *Node) *group.Coordinator {
 	return group.New(group.Config{
 		Settings: s, Partitions: v.Int32("offsets.topic.num.partitions"),
 		Log:   replica.TopicLog{Manager: n.replicas, Topic: group.TopicName},
-		Clock: clock{n.timer}, NewUUID: newUUID, Logger: n.log,
+		Clock: clock{n.timer, time.Now()}, NewUUID: newUUID, Logger: n.log,
 	})
 }
 
-// clock is the time in which coordinators live.
-type clock struct{ timer *purgatory.Timer }
+// clock is the time in which coordinators live. It starts at the wall's time and
+// then only runs forward: a wall clock that is set must not end every session.
+type clock struct {
+	timer *purgatory.Timer
+	start time.Time
+}
 
-func (clock) NowMs() int64 { return time.Now().UnixMilli() }
+func (c clock) NowMs() int64 { return c.start.UnixMilli() + time.Since(c.start).Milliseconds() }
 
 func (c clock) AfterFunc(delayMs int64, f func()) (stop func()) {
 	e := c.timer.After(ms(delayMs), f)

@@ -10,8 +10,6 @@ type waiting struct {
 	head  int
 }
 
-func (w *waiting) empty() bool { return w.head == len(w.queue) }
-
 func (w *waiting) add(a *Append) {
 	if w.head > 0 && w.head == len(w.queue) {
 		w.queue, w.head = w.queue[:0], 0

@@ -11,9 +11,9 @@ func (b *Broker) offsetCommit(c *call, r *protocol.OffsetCommitRequest) {
 	known := r.Topics[:0]
 	var unknown []protocol.OffsetCommitResponseTopic
 	for _, t := range r.Topics {
-		name, ok := b.topicName(t.Name, t.TopicId, byID)
-		if ok {
-			t.Name = name
+		if topic := b.topicOf(t.Name, t.TopicId, byID); topic != nil {
+			// With the id an offset is not mistaken for one of a later topic of that name.
+			t.Name, t.TopicId = topic.Name, topic.ID
 			known = append(known, t)
 			continue
 		}

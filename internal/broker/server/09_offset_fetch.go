@@ -7,7 +7,14 @@ import (
 // offsetFetch tells how far groups have read. From v10 topics have ids: they are
 // replaced by names on the way in and put back on the way out.
 func (b *Broker) offsetFetch(c *call, r *protocol.OffsetFetchRequest) {
-	if c.version() < 10 {
+	if c.version() < firstFetchByID {
+		for i := range r.Groups {
+			for j := range r.Groups[i].Topics {
+				if t := b.image().Topic(r.Groups[i].Topics[j].Name); t != nil {
+					r.Groups[i].Topics[j].TopicId = t.ID
+				}
+			}
+		}
 		b.Groups.OffsetFetch(c.context(), r, reply[protocol.OffsetFetchResponse](c))
 		return
 	}
@@ -19,9 +26,8 @@ func (b *Broker) offsetFetch(c *call, r *protocol.OffsetFetchRequest) {
 		}
 		known := g.Topics[:0]
 		for _, t := range g.Topics {
-			name, ok := b.topicName("", t.TopicId, true)
-			if ok {
-				t.Name = name
+			if topic := b.image().TopicByID(t.TopicId); topic != nil {
+				t.Name = topic.Name
 				known = append(known, t)
 				continue
 			}
@@ -45,6 +51,9 @@ func (b *Broker) offsetFetch(c *call, r *protocol.OffsetFetchRequest) {
 		c.respond(response)
 	})
 }
+
+// firstFetchByID is the first version of OffsetFetch that identifies topics by id.
+const firstFetchByID = 10
 
 // noOffsets answers for a topic id that is not known.
 func noOffsets(t protocol.OffsetFetchRequestTopics) protocol.OffsetFetchResponseTopics {

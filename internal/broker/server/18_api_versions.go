@@ -27,7 +27,7 @@ var supportedFeatures = []supportedFeature{
 func (b *Broker) apiVersions(c *call, r *protocol.ApiVersionsRequest) protocol.Message {
 	response := &protocol.ApiVersionsResponse{}
 	response.SetDefaults()
-	if c.version() >= 3 && !(softwareName.MatchString(r.ClientSoftwareName) && softwareName.MatchString(r.ClientSoftwareVersion)) {
+	if c.version() >= 3 && (!softwareName.MatchString(r.ClientSoftwareName) || !softwareName.MatchString(r.ClientSoftwareVersion)) {
 		response.ErrorCode = protocol.InvalidRequest
 		return response
 	}

@@ -9,7 +9,7 @@ func (b *Broker) offsetDelete(c *call, r *protocol.OffsetDeleteRequest) {
 	known := r.Topics[:0]
 	var unknown []protocol.OffsetDeleteResponseTopic
 	for _, t := range r.Topics {
-		if _, ok := b.topicName(t.Name, protocol.UUID{}, false); ok {
+		if b.image().Topic(t.Name) != nil {
 			known = append(known, t)
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
 // groupOperations are what a client may do with a group, see topicOperations.
@@ -27,17 +28,13 @@ func reply[T any, P interface {
 	return func(r P) { c.respond(r) }
 }
 
-// topicName returns the name of a topic that a request names, or identifies where
-// byID is set; ok is false if there is no such topic.
-func (b *Broker) topicName(name string, id protocol.UUID, byID bool) (string, bool) {
+// topicOf returns the topic that a request names, or identifies where byID is set;
+// nil if there is none.
+func (b *Broker) topicOf(name string, id protocol.UUID, byID bool) *metadata.Topic {
 	if byID {
-		t := b.image().TopicByID(id)
-		if t == nil {
-			return "", false
-		}
-		return t.Name, true
+		return b.image().TopicByID(id)
 	}
-	return name, b.image().Topic(name) != nil
+	return b.image().Topic(name)
 }
 
 // unknownTopicCode is what a request gets for a topic that is not there.

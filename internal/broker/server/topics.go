@@ -22,8 +22,6 @@ func isInternal(topic string) bool {
 const (
 	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
 	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
-	// operationsNotAsked is what a response says to a client that did not ask.
-	operationsNotAsked = -1 << 31
 )
 
 // partitionFor finds the replica a request names by topic name or by topic id, and
