@@ -111,7 +111,7 @@ func (l *Log) nextWork() (dueMs int64, ok bool) {
 	defer l.mu.Unlock()
 	p := &l.pace
 	interval := l.set.syncInterval(l.m.cfg.SyncInterval).Milliseconds()
-	dueMs = math.MaxInt64
+	dueMs = l.idleDue()
 	if p.sealing {
 		dueMs = 0
 	}

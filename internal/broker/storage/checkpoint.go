@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
@@ -23,6 +24,7 @@ func (l *Log) wrote(bytes, records, nowMs int64) todo {
 	p.unsynced += bytes
 	p.messages += records
 	p.sinceSnapshot += bytes
+	p.lastAppendMs = nowMs
 	p.touch(nowMs)
 	t := todo{list: !p.listed}
 	p.listed = true
@@ -63,7 +65,7 @@ func (l *Log) checkpointDue(nowMs int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := &l.pace
-	return p.sealing || l.snapshotDue(nowMs) ||
+	return p.sealing || l.snapshotDue(nowMs) || l.idleDue() <= nowMs ||
 		p.checkpoint && nowMs >= p.changedMs+l.m.cfg.SyncInterval.Milliseconds()
 }
 
@@ -72,6 +74,18 @@ func (l *Log) snapshotDue(nowMs int64) bool {
 	p := &l.pace
 	return p.sinceSnapshot > 0 &&
 		(p.sealing || p.sinceSnapshot >= l.m.cfg.SyncBytes || nowMs >= p.snapshotMs+l.m.cfg.CheckpointInterval.Milliseconds())
+}
+
+// maxIdleIndex is how many bytes of index a log keeps in memory while nothing is
+// appended.
+const maxIdleIndex = 1 << 10
+
+// idleDue tells when the index of a log without appends goes to disk. l.mu is held.
+func (l *Log) idleDue() int64 {
+	if l.last().idx.Bytes() <= maxIdleIndex {
+		return math.MaxInt64
+	}
+	return l.pace.lastAppendMs + l.m.cfg.CheckpointInterval.Milliseconds()
 }
 
 // checkpoint seals the segments before the active one, saves the state of the
@@ -87,7 +101,11 @@ func (l *Log) checkpoint(all bool) error {
 	l.mu.Lock()
 	save := l.pace.sinceSnapshot > 0 && (all || l.snapshotDue(l.m.nowMs()))
 	l.pace.sealing = false
+	idle, last := l.idleDue() <= l.m.nowMs(), l.last()
 	l.mu.Unlock()
+	if idle {
+		l.writeIndex(last)
+	}
 	if save {
 		if err := l.saveProducers(); err != nil {
 			return err
@@ -162,12 +180,15 @@ func (l *Log) writeIndex(s *segment) {
 	}
 	whole, complete := s.idx.Clone(), s.idxFrom == 0
 	l.mu.Unlock()
-	if !complete { // the older part is in an older sidecar: make one of both
-		var err error
-		if whole, err = l.m.rebuildIndex(l, s); err != nil {
+	if !complete { // the older part is in an older sidecar
+		old, err := l.m.loadIndex(l, s)
+		if err != nil {
 			l.m.log.Warn("index not rebuilt", "partition", l.String(), "segment", s.base, "error", err)
 			return
 		}
+		old = old.Clone()
+		old.Extend(whole)
+		whole = old
 	}
 	b := whole.Encode(nil, h)
 	if err := vfs.WriteFileSynced(l.m.fs, l.file(s.base, indexSuffix), b); err != nil {

@@ -33,6 +33,8 @@ type directory struct {
 	manifestDirty atomic.Bool  // written since its last sync
 	manifestMs    atomic.Int64 // when that was
 
+	partitions int // how many there are, guarded by Manager.mu
+
 	mu      sync.Mutex
 	edits   []byte // not yet written to the manifest
 	queue   []*Log // waiting for a sync

@@ -82,15 +82,19 @@ func (m *Manager) loadIndex(l *Log, s *segment) (*index.Index, error) {
 	if x := m.indexes.get(s); x != nil {
 		return x, nil
 	}
-	b, err := vfs.ReadFile(m.fs, l.file(s.base, indexSuffix))
+	l.mu.Lock()
+	base, from := s.base, s.idxFrom
+	l.mu.Unlock()
+	b, err := vfs.ReadFile(m.fs, l.file(base, indexSuffix))
 	if err == nil {
 		x, h, decodeErr := index.Decode(b)
-		if decodeErr == nil && l.fits(s, h) {
+		if decodeErr == nil && h.BaseOffset == base && h.Size >= from {
+			x.Truncate(from) // what it says beyond may have been lost in a crash
 			m.indexes.put(s, x)
 			return x, nil
 		}
 		if decodeErr != nil {
-			m.log.Warn("index damaged, rebuilding it", "partition", l.String(), "segment", s.base, "error", decodeErr)
+			m.log.Warn("index damaged, rebuilding it", "partition", l.String(), "segment", base, "error", decodeErr)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		m.log.Warn("index unreadable, rebuilding it", "partition", l.String(), "segment", s.base, "error", err)
@@ -101,14 +105,6 @@ func (m *Manager) loadIndex(l *Log, s *segment) (*index.Index, error) {
 	}
 	m.indexes.put(s, x)
 	return x, nil
-}
-
-// fits tells whether a sidecar speaks of exactly the part it is asked for, or of
-// all that was there when the segment was sealed.
-func (l *Log) fits(s *segment, h index.Header) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return h.BaseOffset == s.base && h.Size >= s.idxFrom && h.Size <= s.size && h.NextOffset <= s.next
 }
 
 // rebuildIndex reads the headers of a segment's batches.

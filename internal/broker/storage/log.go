@@ -73,6 +73,7 @@ type pace struct {
 	unsynced      int64 // bytes since the last sync
 	messages      int64 // records since the last sync
 	dirtySinceMs  int64
+	lastAppendMs  int64
 	sinceSnapshot int64 // bytes since producer state was saved
 	snapshotMs    int64
 	snapshot      snapshotPoint

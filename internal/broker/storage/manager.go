@@ -205,12 +205,10 @@ func (m *Manager) Create(topic string, topicID wire.UUID, partition int32, cfg c
 		return nil, fmt.Errorf("creating %s-%d: every log directory failed: %w", topic, partition, protocol.KafkaStorageError)
 	}
 	l := newLog(d, d.nextID(), topic, topicID, partition, &cfg)
-	m.logs[key] = l
+	m.put(l)
 	m.mu.Unlock()
 	if err := d.create(l); err != nil {
-		m.mu.Lock()
-		delete(m.logs, key)
-		m.mu.Unlock()
+		m.take(key)
 		return nil, storageError("creating "+l.String(), err)
 	}
 	return l, nil
@@ -226,27 +224,37 @@ func (m *Manager) usable() error {
 
 // emptiest returns the working directory with the fewest partitions. m.mu is held.
 func (m *Manager) emptiest() *directory {
-	counts := map[*directory]int{}
-	for _, l := range m.logs {
-		counts[l.dir]++
-	}
 	var best *directory
 	for _, d := range m.dirs {
-		if d.failure() == nil && (best == nil || counts[d] < counts[best]) {
+		if d.failure() == nil && (best == nil || d.partitions < best.partitions) {
 			best = d
 		}
 	}
 	return best
 }
 
+// put adds a log. m.mu is held.
+func (m *Manager) put(l *Log) {
+	m.logs[partitionKey{l.topic, l.partition}] = l
+	l.dir.partitions++
+}
+
+// take removes a log and returns it, nil if there is none.
+func (m *Manager) take(key partitionKey) *Log {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.logs[key]
+	if l != nil {
+		delete(m.logs, key)
+		l.dir.partitions--
+	}
+	return l
+}
+
 // Delete removes a partition. Readers keep what they hold; the files go after
 // file.delete.delay.ms. A partition that is not here is no error.
 func (m *Manager) Delete(topic string, partition int32) error {
-	key := partitionKey{topic, partition}
-	m.mu.Lock()
-	l := m.logs[key]
-	delete(m.logs, key)
-	m.mu.Unlock()
+	l := m.take(partitionKey{topic, partition})
 	if l == nil {
 		return nil
 	}
@@ -334,7 +342,7 @@ func (m *Manager) Close() error {
 	return errors.Join(errs...)
 }
 
-// timeAt returns a millisecond as time for timers.
+// until returns how long it is to a moment, for a timer.
 func until(nowMs, dueMs int64) time.Duration {
 	return time.Duration(max(0, dueMs-nowMs)) * time.Millisecond
 }

@@ -142,9 +142,9 @@ func (l *Log) roll(base int64) error {
 	return nil
 }
 
-// Create adds a partition, or returns the one that is there if it has the same
-// topic id. Its directory is made by the first append; the manifest knows it as
-// of now, and durably after the next checkpoint or the first durable append.
+// create tells the manifest about a new partition, whose directory is made by its
+// first append. It is durable with the next sync of the manifest, or with the first
+// durable append.
 func (d *directory) create(l *Log) error {
 	d.addEdits(func(b []byte) []byte { return manifest.AppendPartition(b, l.describe()) })
 	return d.writeEdits(false)

@@ -145,7 +145,7 @@ func (d *directory) newFound(id uint32, topic string, topicID wire.UUID, partiti
 func (m *Manager) addFound(l *Log) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.logs[partitionKey{l.topic, l.partition}] = l
+	m.put(l)
 }
 
 // restore sets a log up as the manifest describes it: everything in it is synced.

@@ -146,6 +146,13 @@ func (x *Index) floor(before func(Entry) bool) Entry {
 // Clone returns a copy that shares no memory.
 func (x *Index) Clone() *Index { return &Index{entries: slices.Clone(x.entries), gap: x.gap} }
 
+// Extend adds the boundaries of y that lie behind those of x.
+func (x *Index) Extend(y *Index) {
+	for _, e := range y.entries {
+		x.Add(e, y.gap)
+	}
+}
+
 // Truncate forgets the boundaries at and behind a position.
 func (x *Index) Truncate(position int64) {
 	n := sort.Search(len(x.entries), func(i int) bool { return int64(x.entries[i].Position) >= position })
