@@ -102,7 +102,7 @@ func (m *Manager) update(image *metadata.Image, change metadata.TopicChange, val
 		p := now.partitions[index]
 		if p == nil {
 			var err error
-			if p, err = m.open(now, index, cfg, values, registered); err != nil {
+			if p, err = m.open(now, index, cfg, values, len(registered.Replicas())); err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -127,7 +127,7 @@ func (m *Manager) assume(p *Partition, r metadata.Partition, cfg config.Topic) {
 }
 
 // open returns the partition over its log, which is created if there is none.
-func (m *Manager) open(t *topic, index int32, cfg config.Topic, values config.Values, r metadata.Partition) (*Partition, error) {
+func (m *Manager) open(t *topic, index int32, cfg config.Topic, values config.Values, replicas int) (*Partition, error) {
 	log := m.Logs.Log(t.name, index)
 	if log != nil && log.TopicID() != t.id {
 		// The directory belongs to a topic of the same name that was deleted while
@@ -147,7 +147,7 @@ func (m *Manager) open(t *topic, index int32, cfg config.Topic, values config.Va
 	}
 	p := &Partition{Topic: t.name, TopicID: t.id, Index: index, log: log}
 	p.leaderEpoch.Store(-1)
-	if err := p.configure(durability(t.name, cfg, values, len(r.Replicas())), cfg); err != nil {
+	if err := p.configure(durability(t.name, cfg, values, replicas), cfg); err != nil {
 		return nil, err
 	}
 	log.SetListener(p)
