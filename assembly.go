@@ -13,6 +13,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/purgatory"
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/storage"
+	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
@@ -63,6 +64,34 @@ func networkLimits(v config.Values) network.Limits {
 		}
 	}
 	return l
+}
+
+// newCleaner returns the compaction of the node's logs, not started.
+func newCleaner(v config.Values, logs *storage.Manager, log *slog.Logger) *cleaner.Cleaner {
+	return cleaner.New(cleaner.Config{
+		Threads:           int(v.Int32("log.cleaner.threads")),
+		DedupeBufferBytes: v.Int64("log.cleaner.dedupe.buffer.size"),
+		IOBufferBytes:     int(v.Int32("log.cleaner.io.buffer.size")),
+		MaxBytesPerSecond: v.Float64("log.cleaner.io.max.bytes.per.second"),
+		Backoff:           ms(v.Int64("log.cleaner.backoff.ms")),
+		Logs:              logs.Compactable, Clock: wallClock{}, Logger: log,
+	})
+}
+
+// wallClock is the cleaner's time.
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now() }
+
+func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // startController brings up the controller over its metadata log.

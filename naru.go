@@ -18,6 +18,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/server"
 	"github.com/naru-stream/naru/internal/broker/storage"
+	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
@@ -46,6 +47,7 @@ type Node struct {
 	values    config.Values
 
 	logs       *storage.Manager
+	cleaner    *cleaner.Cleaner
 	publisher  *publish.Publisher
 	controller *runtime.Controller
 	replicas   *replica.Manager
@@ -112,6 +114,10 @@ func (n *Node) start(ctx context.Context) error {
 		Metadata: n.publisher, Controller: n.controller, Replicas: n.replicas, Logs: n.logs,
 		Groups: n.groups, Timer: n.timer, Log: n.log,
 	}))
+	if n.values.Bool("log.cleaner.enable") {
+		n.cleaner = newCleaner(n.values, n.logs, n.log)
+		n.cleaner.Start()
+	}
 	return n.register(ctx)
 }
 
@@ -246,6 +252,9 @@ func (n *Node) close() error {
 	}
 	if n.timer != nil {
 		n.timer.Close()
+	}
+	if n.cleaner != nil {
+		n.cleaner.Close()
 	}
 	if n.logs != nil {
 		errs = append(errs, n.logs.Close())
