@@ -21,7 +21,7 @@ func TestCompactedTopicKeepsTheLatestValueOfEachKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer node.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(node.Addr()), kgo.DefaultProduceTopic("t"))
+	client, err := kgo.NewClient(kgo.SeedBrokers(node.Addr()), kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		t.Fatal(err)
 	}
