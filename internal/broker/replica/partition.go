@@ -217,6 +217,7 @@ func (p *Partition) advance(localEnd int64) {
 	done := p.waiting.take(highWatermark, doneBuf[:0])
 	watches := p.collectWatches(watchBuf[:0])
 	p.mu.Unlock()
+	p.log.OnHighWatermark(highWatermark)
 	for _, a := range done {
 		a.finish(nil)
 	}
@@ -257,7 +258,9 @@ func (p *Partition) lead(epoch int32, replicas, inSync, minInsyncReplicas int) {
 	p.state.lead(epoch, replicas, inSync, minInsyncReplicas, end)
 	p.highWatermark.Store(p.state.highWatermark)
 	p.leaderEpoch.Store(epoch)
+	highWatermark := p.state.highWatermark
 	p.mu.Unlock()
+	p.log.OnHighWatermark(highWatermark)
 	p.news()
 }
 
