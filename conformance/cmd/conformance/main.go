@@ -22,6 +22,7 @@ import (
 
 type options struct {
 	target, root string
+	naru         string // a binary to run instead of building one
 	clients      []string
 	json, keep   bool
 	limit        time.Duration
@@ -34,6 +35,7 @@ func main() {
 	flag.StringVar(&o.target, "target", "naru", "broker to run against: kafka, naru or both")
 	flag.StringVar(&clients, "clients", "", "comma-separated clients (default all): "+strings.Join(clientNames(), ","))
 	flag.StringVar(&o.root, "root", ".", "folder of the conformance module")
+	flag.StringVar(&o.naru, "naru", "", "naru binary to run (default: built from this source tree)")
 	flag.BoolVar(&o.json, "json", false, "print each result as a JSON line")
 	flag.BoolVar(&o.keep, "keep", false, "keep the brokers' directories")
 	flag.DurationVar(&o.limit, "limit", 60*time.Second, "time limit of one scenario")
@@ -78,7 +80,7 @@ func run(ctx context.Context, o options, clients string) error {
 		_, err := prepare(ctx, env, o.clients)
 		return err
 	case "broker":
-		return serve(ctx, env, flag.Arg(1))
+		return serve(ctx, env, o, flag.Arg(1))
 	case "schemas":
 		return schemas(ctx, env)
 	}
@@ -143,7 +145,7 @@ func against(ctx context.Context, env setup.Env, o options, name string, runners
 	if err != nil {
 		return scenario.Target{}, err
 	}
-	b, err := launch(ctx, env, name, workDir)
+	b, err := launch(ctx, env, o, name, workDir)
 	if err != nil {
 		return scenario.Target{}, err
 	}
@@ -184,7 +186,7 @@ func first(s string) string {
 	return s
 }
 
-func launch(ctx context.Context, env setup.Env, name, workDir string) (*broker.Broker, error) {
+func launch(ctx context.Context, env setup.Env, o options, name, workDir string) (*broker.Broker, error) {
 	if name == "kafka" {
 		cp, err := env.KafkaClassPath(ctx)
 		if err != nil {
@@ -192,20 +194,23 @@ func launch(ctx context.Context, env setup.Env, name, workDir string) (*broker.B
 		}
 		return broker.StartKafka(ctx, cp, workDir)
 	}
-	bin, err := env.Naru(ctx)
-	if err != nil {
-		return nil, err
+	if o.naru == "" {
+		bin, err := env.Naru(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.naru = bin
 	}
-	return broker.StartNaru(ctx, bin, workDir)
+	return broker.StartNaru(ctx, o.naru, workDir)
 }
 
 // serve starts a broker for use by hand.
-func serve(ctx context.Context, env setup.Env, name string) error {
+func serve(ctx context.Context, env setup.Env, o options, name string) error {
 	workDir, err := os.MkdirTemp("", "naru-conformance-"+name+"-")
 	if err != nil {
 		return err
 	}
-	b, err := launch(ctx, env, name, workDir)
+	b, err := launch(ctx, env, o, name, workDir)
 	if err != nil {
 		return err
 	}

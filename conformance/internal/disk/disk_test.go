@@ -39,11 +39,18 @@ func TestOneUncompressedBatchIsFound(t *testing.T) {
 	if err := OnlyCodec(dir, "t", "lz4"); err != nil {
 		t.Errorf("only lz4: %v", err)
 	}
-	if b, err := Topic(dir, "t"); err != nil || b.Records != 7 {
+	if b, err := Topic(dir, "t"); err != nil || b.Records["lz4"] != 7 {
 		t.Errorf("%+v, %v; want 7 records", b, err)
 	}
 	write("t-1", batch(3, 5, 100), batch(0, 2, 7))
 	if err := OnlyCodec(dir, "t", "lz4"); err == nil {
 		t.Error("one batch is not compressed: no error")
+	}
+	if err := MostlyCodec(dir, "t", "lz4"); err == nil {
+		t.Error("2 of 14 records are not compressed: no error")
+	}
+	write("t-2", batch(3, 500, 100))
+	if err := MostlyCodec(dir, "t", "lz4"); err != nil {
+		t.Errorf("2 of 514 records are not compressed: %v", err)
 	}
 }
