@@ -32,6 +32,8 @@ func storageConfig(v config.Values, dirs []string, node int32, log *slog.Logger)
 		Topic:                func(string) config.Topic { return v.Topic() },
 		RetentionInterval:    ms(v.Int64("log.retention.check.interval.ms")),
 		ProducerIDExpiration: ms(v.Int64("producer.id.expiration.ms")),
+		ReserveBytes:         v.Int64("naru.disk.reserve.bytes"),
+		MinFreeBytes:         v.Int64("naru.disk.min.free.bytes"),
 		RecoveryThreads:      int(v.Int32("num.recovery.threads.per.data.dir")) * len(dirs),
 	}
 }

@@ -8,8 +8,9 @@
 //	}
 //
 // It is the broker that `naru` runs, not a double: it writes files, keeps groups and
-// enforces what Kafka enforces. Two settings differ from a node's defaults so that
-// tests are quick: naru.durability is os, and group.initial.rebalance.delay.ms is 0.
+// enforces what Kafka enforces. Some settings differ from a node's defaults so that
+// tests are quick: naru.durability is os, group.initial.rebalance.delay.ms is 0, and
+// no disk space is set aside.
 //
 // Neighbours: package naru below. Tests of any package above it may use it.
 package narutest
@@ -35,6 +36,8 @@ func Start(t testing.TB, settings ...string) *naru.Node {
 		"listeners":                        "PLAINTEXT://localhost:0",
 		"log.dirs":                         t.TempDir(),
 		"naru.durability":                  "os",
+		"naru.disk.reserve.bytes":          "0",
+		"naru.disk.min.free.bytes":         "0",
 		"group.initial.rebalance.delay.ms": "0",
 	}
 	for _, setting := range settings {

@@ -13,4 +13,8 @@ var naruKeys = []Key{
 		Doc: "Milliseconds a client has to take any part of an answer that waits to be sent; a slower one is closed."},
 	{Name: "naru.inflight.bytes", Type: Long, Default: "-1", Valid: atLeast(-1),
 		Doc: "Bytes of requests that all connections together may hold in memory, counted as they arrive; reading pauses at the limit. -1 takes a quarter of the memory the process may use."},
+	{Name: "naru.disk.reserve.bytes", Type: Long, Default: "16777216", Valid: atLeast(0),
+		Doc: "Bytes set aside in each log directory so that a node whose disk is full can still delete, shut down and start. 0 sets nothing aside."},
+	{Name: "naru.disk.min.free.bytes", Type: Long, Default: "67108864", Valid: atLeast(0),
+		Doc: "When a log directory's file system has fewer bytes free, appends are refused with a retriable storage error while reads, deletion and retention go on; they are taken again when there is room. 0 waits until the disk is full."},
 }
