@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/record"
@@ -404,7 +405,7 @@ func (l *Log) publish(r *round) {
 	records := r.next - l.end
 	for _, a := range r.items {
 		if !a.Duplicate {
-			l.index(seg, a)
+			l.count(seg, a)
 		}
 	}
 	l.end = r.next
@@ -422,17 +423,17 @@ func (l *Log) publish(r *round) {
 	l.m.arrange(l, work)
 }
 
-// index adds an append's batches to the segment's figures. l.mu is held.
-func (l *Log) index(seg *segment, a *Append) {
+// count adds an append's batches to the segment's figures. l.mu is held.
+func (l *Log) count(seg *segment, a *Append) {
 	if l.tail == nil {
-		l.tail = &tail{}
+		l.tail = &index.Tail{}
 	}
 	for rest := a.Batches; len(rest) > 0; {
 		b, more, err := record.Next(rest)
 		if err != nil {
 			return // staged batches are complete
 		}
-		l.tail.add(boundary{b.BaseOffset(), seg.size})
+		l.tail.Add(index.Boundary{Offset: b.BaseOffset(), Position: seg.size})
 		seg.add(b, l.set.indexInterval)
 		l.noteEpoch(b.PartitionLeaderEpoch(), b.BaseOffset())
 		rest = more

@@ -171,7 +171,7 @@ func (m *Manager) tickDirs(nowMs int64) int64 {
 			d.checkSpace()
 			next = min(next, nowMs+m.cfg.SyncInterval.Milliseconds())
 		}
-		if !d.manifestDirty.Load() {
+		if !d.manifest.Load().Dirty() {
 			continue
 		}
 		if due := d.manifestMs.Load() + m.cfg.CheckpointInterval.Milliseconds(); due > nowMs {
@@ -207,7 +207,7 @@ func (d *directory) close() error {
 		return fmt.Errorf("closing %s: %w", d.path, err)
 	}
 	if d.full.Load() != nil {
-		d.releaseReserve()
+		d.identity.ReleaseReserve(d.m.fs)
 	}
 	if err := d.writeEdits(true); err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -435,7 +436,7 @@ func TestASegmentFileIsScannedToItsDamage(t *testing.T) {
 		b[100] ^= 1 // inside the first batch
 		return b[:len(b)-10]
 	})
-	found, err := ScanSegment(f.fs, name)
+	found, err := segmentfile.Scan(f.fs, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,7 +160,7 @@ func (l *Log) appendEdits(b []byte, sealed []*segment) []byte {
 		b = manifest.AppendSegment(b, l.id, l.active)
 	}
 	if l.pace.epochsChanged {
-		b = manifest.AppendEpochs(b, l.id, l.epochs)
+		b = manifest.AppendEpochs(b, l.id, l.epochs.View())
 		l.pace.epochsChanged = false
 	}
 	return manifest.AppendPoint(b, l.id, l.point())
@@ -200,5 +200,5 @@ func (l *Log) writeIndex(s *segment) {
 		s.emptyIndex()
 	}
 	l.mu.Unlock()
-	l.m.indexes.forget(s)
+	l.m.indexes.Forget(s)
 }

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -158,18 +158,6 @@ func (c compactable) Cleaned(offset int64) error {
 	return nil
 }
 
-// swapName names a finished segment that is about to take the place of those with
-// the offsets from base up to next: <base>-<next>.swap, twenty digits each.
-func swapName(base, next int64) string { return fmt.Sprintf("%020d-%020d%s", base, next, swapSuffix) }
-
-func parseSwapName(name string) (base, next int64, ok bool) {
-	digits, isSwap := strings.CutSuffix(name, swapSuffix)
-	from, to, _ := strings.Cut(digits, "-")
-	base, ok = parseFileName(from, "")
-	next, ok2 := parseFileName(to, "")
-	return base, next, isSwap && ok && ok2 && base < next
-}
-
 // Replace implements cleaner.Log. The rename to .swap decides: a crash before it
 // leaves the old segments, one after it the new one, because recovery completes
 // what is missing. The manifest knows the new segment before a name of the old
@@ -191,7 +179,7 @@ func (c compactable) Replace(old []cleaner.Segment, output cleaner.Output) error
 		return err
 	}
 	base := old[0].BaseOffset
-	swap := path.Join(l.path, swapName(base, next))
+	swap := path.Join(l.path, segmentfile.SwapName(base, next))
 	seg, err := l.scanned(l.m.files.Handle(swap), out.name, base, next)
 	if err != nil {
 		return err
@@ -236,13 +224,13 @@ func (l *Log) scanned(handle *vfs.Handle, name string, base, next int64) (*segme
 	}
 	seg := newSegment(base)
 	seg.handle = handle
-	sc := newScanner(f, 0, size, make([]byte, scanChunk))
+	sc := segmentfile.NewScanner(f, 0, size, make([]byte, segmentfile.Chunk))
 	interval := l.settings().indexInterval
-	for sc.next() {
-		seg.add(sc.header, interval)
+	for sc.Next() {
+		seg.add(sc.Header, interval)
 	}
 	seg.next, seg.synced, seg.sealed = next, size, true
-	return seg, sc.err
+	return seg, sc.Err
 }
 
 // swap puts a segment that has its .swap name in the place of others.
@@ -286,7 +274,7 @@ func (l *Log) swap(seg *segment, gone []*segment) error {
 func (r *recovery) finishSwaps(entries []vfs.Entry) ([]vfs.Entry, error) {
 	found := false
 	for _, e := range entries {
-		base, next, ok := parseSwapName(e.Name)
+		base, next, ok := segmentfile.ParseSwapName(e.Name)
 		if !ok {
 			continue
 		}
@@ -313,7 +301,7 @@ func (r *recovery) finishSwap(entries []vfs.Entry, name string, base, next int64
 	}
 	for _, e := range entries {
 		for _, suffix := range []string{logSuffix, indexSuffix, abortedSuffix} {
-			if old, ok := parseFileName(e.Name, suffix); ok && old >= base && old < next {
+			if old, ok := segmentfile.ParseName(e.Name, suffix); ok && old >= base && old < next {
 				if err := l.m.fs.Remove(path.Join(l.path, e.Name)); err != nil {
 					return err
 				}

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -14,8 +13,6 @@ import (
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
-const reserveFile = "naru.reserve"
-
 // directory is one log directory: its manifest, its queue of syncs, its health.
 type directory struct {
 	m        *Manager
@@ -27,11 +24,8 @@ type directory struct {
 
 	// manifestToken is held while the manifest is written.
 	manifestToken chan struct{}
-	manifest      vfs.File // owned by the token's holder
-	manifestSize  int64
-	manifestLive  int64        // size after the last rewrite
-	manifestDirty atomic.Bool  // written since its last sync
-	manifestMs    atomic.Int64 // when that was
+	manifest      atomic.Pointer[manifest.File] // written by the token's holder
+	manifestMs    atomic.Int64                  // when it was synced last
 
 	partitions int // how many there are, guarded by Manager.mu
 
@@ -117,34 +111,10 @@ func (d *directory) checkSpace() {
 		}
 		return
 	}
-	if wasFull && d.makeReserve() == nil {
+	if wasFull && d.identity.Reserve(d.m.fs, d.m.cfg.ReserveBytes) == nil {
 		d.full.Store(nil)
 		d.m.log.Info("disk has space again", "dir", d.path, "free_bytes", usage.Free)
 	}
-}
-
-// makeReserve sets space aside that an orderly close can use on a full disk.
-func (d *directory) makeReserve() error {
-	want := d.m.cfg.ReserveBytes
-	if want == 0 {
-		return nil
-	}
-	f, err := d.m.fs.Create(path.Join(d.path, reserveFile))
-	if err != nil {
-		return err
-	}
-	err = f.Allocate(want)
-	if errors.Is(err, errors.ErrUnsupported) {
-		_, err = f.WriteAt(make([]byte, want), 0)
-	}
-	return errors.Join(err, f.Close())
-}
-
-// releaseReserve gives the reserve to what must be written although the disk is
-// full. It says whether there was one.
-func (d *directory) releaseReserve() bool {
-	err := d.m.fs.Remove(path.Join(d.path, reserveFile))
-	return err == nil
 }
 
 // addEdits queues edits of the manifest. They reach it with the next writeEdits.
@@ -167,7 +137,7 @@ func (d *directory) writeEdits(sync bool) error {
 	d.edits = nil
 	d.mu.Unlock()
 	err := d.writeManifest(edits, sync)
-	if vfs.IsNoSpace(err) && d.releaseReserve() {
+	if vfs.IsNoSpace(err) && d.identity.ReleaseReserve(d.m.fs) {
 		err = d.writeManifest(edits, sync)
 	}
 	if vfs.IsNoSpace(err) {
@@ -188,7 +158,7 @@ func (d *directory) putBack(edits []byte) {
 }
 
 func (d *directory) writeManifest(edits []byte, sync bool) error {
-	if d.manifestSize+int64(len(edits)) > 4*d.manifestLive+maxManifestSlack {
+	if d.manifest.Load().Bloated(len(edits)) {
 		d.putBack(edits) // they follow in the new file, where they repeat what is there
 		if err := d.rewriteManifest(); err != nil {
 			return err
@@ -198,29 +168,16 @@ func (d *directory) writeManifest(edits []byte, sync bool) error {
 		d.edits = nil
 		d.mu.Unlock()
 	}
-	if len(edits) > 0 {
-		n, err := d.manifest.WriteAt(edits, d.manifestSize)
-		if err != nil {
-			if vfs.IsNoSpace(err) && n > 0 {
-				return errors.Join(err, d.manifest.Truncate(d.manifestSize))
-			}
-			return err
-		}
-		d.manifestSize += int64(len(edits))
-		d.manifestDirty.Store(true)
+	f := d.manifest.Load()
+	if err := f.Append(edits); err != nil {
+		return err
 	}
-	if sync && d.manifestDirty.Load() {
-		if err := d.manifest.Sync(); err != nil {
-			return err
-		}
-		d.manifestDirty.Store(false)
-		d.manifestMs.Store(d.m.nowMs())
+	if !sync {
+		return nil
 	}
-	return nil
+	d.manifestMs.Store(d.m.nowMs())
+	return f.Sync()
 }
-
-// maxManifestSlack is how far a manifest may grow beyond four times what it says.
-const maxManifestSlack = 1 << 20
 
 // rewriteManifest replaces the manifest by one that says what is so now. The
 // token is held.
@@ -230,20 +187,14 @@ func (d *directory) rewriteManifest() error {
 	for _, l := range d.m.logsIn(d) {
 		b = manifest.AppendPartition(b, l.describe())
 	}
-	if err := vfs.WriteFileAtomic(d.m.fs, d.manifestPath(), b); err != nil {
-		return err
-	}
-	f, err := d.m.fs.Open(d.manifestPath())
+	f, err := manifest.CreateFile(d.m.fs, d.manifestPath(), b)
 	if err != nil {
 		return err
 	}
-	if d.manifest != nil {
-		_ = d.manifest.Close() // replaced, nothing in it matters any more
+	if old := d.manifest.Swap(f); old != nil {
+		_ = old.Close() // replaced, nothing in it matters any more
 	}
-	d.manifest = f
-	d.manifestDirty.Store(false)
 	d.manifestMs.Store(d.m.nowMs())
-	d.manifestSize, d.manifestLive = int64(len(b)), int64(len(b))
 	return nil
 }
 

@@ -1,26 +1,18 @@
 package storage
 
 import (
-	"slices"
-
+	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 )
 
 // NoEpoch stands for a leader epoch that does not exist.
-const NoEpoch = -1
+const NoEpoch = epochs.None
 
-// noteEpoch adds an epoch to the cache if it is the newest, and drops those that
-// turn out to have no record (KIP-101). l.mu is held.
+// noteEpoch tells the cache which epoch begins at an offset. l.mu is held.
 func (l *Log) noteEpoch(epoch int32, start int64) {
-	n := len(l.epochs)
-	if epoch < 0 || n > 0 && l.epochs[n-1].Epoch >= epoch {
-		return
+	if l.epochs.Note(epoch, start) {
+		l.pace.epochsChanged = true
 	}
-	for n > 0 && l.epochs[n-1].StartOffset >= start {
-		n--
-	}
-	l.epochs = append(slices.Clip(l.epochs[:n]), manifest.Epoch{Epoch: epoch, StartOffset: start})
-	l.pace.epochsChanged = true
 }
 
 // AssignEpoch notes that a leader of this epoch writes from the log's end on, as a
@@ -38,29 +30,21 @@ func (l *Log) AssignEpoch(epoch int32) {
 func (l *Log) LatestEpoch() int32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := len(l.epochs); n > 0 {
-		return l.epochs[n-1].Epoch
-	}
-	return NoEpoch
+	return l.epochs.Latest()
 }
 
 // EpochAt returns the leader epoch that wrote an offset, NoEpoch if it is unknown.
 func (l *Log) EpochAt(offset int64) int32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range slices.Backward(l.epochs) {
-		if e.StartOffset <= offset {
-			return e.Epoch
-		}
-	}
-	return NoEpoch
+	return l.epochs.At(offset)
 }
 
 // Epochs returns the leader-epoch cache, ascending.
 func (l *Log) Epochs() []manifest.Epoch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.epochs)
+	return l.epochs.All()
 }
 
 // EndOffsetForEpoch returns the largest epoch not above the one asked for, and
@@ -69,16 +53,5 @@ func (l *Log) Epochs() []manifest.Epoch {
 func (l *Log) EndOffsetForEpoch(epoch int32) (found int32, endOffset int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := len(l.epochs)
-	if n == 0 || epoch < 0 || epoch > l.epochs[n-1].Epoch {
-		return NoEpoch, -1
-	}
-	if epoch == l.epochs[n-1].Epoch {
-		return epoch, l.end
-	}
-	i := slices.IndexFunc(l.epochs, func(e manifest.Epoch) bool { return e.Epoch > epoch })
-	if i == 0 {
-		return epoch, l.epochs[0].StartOffset
-	}
-	return l.epochs[i-1].Epoch, l.epochs[i].StartOffset
+	return l.epochs.EndOffset(epoch, l.end)
 }

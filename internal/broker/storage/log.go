@@ -2,9 +2,9 @@ package storage
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
+	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/kafka/config"
@@ -46,9 +46,9 @@ type Log struct {
 	set        *settings
 	durability Durability
 	listener   Listener
-	segs       []*segment // ascending, never empty; the last one is written to
-	tail       *tail      // nil until the first append
-	epochs     []manifest.Epoch
+	segs       []*segment  // ascending, never empty; the last one is written to
+	tail       *index.Tail // nil until the first append
+	epochs     epochs.Cache
 	logStart   int64
 	end        int64 // log end offset
 	durable    int64
@@ -234,7 +234,7 @@ func (l *Log) describe() *manifest.Partition {
 	defer l.mu.Unlock()
 	p := &manifest.Partition{
 		ID: l.id, Topic: l.topic, TopicID: l.topicID, Partition: l.partition,
-		Point: l.point(), Epochs: slices.Clone(l.epochs),
+		Point: l.point(), Epochs: l.epochs.All(),
 	}
 	for i, s := range l.segs {
 		switch {

@@ -3,9 +3,9 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -81,12 +81,12 @@ func (l *Log) searchSegment(p *readPlan, t, start int64) (TimestampedOffset, boo
 	defer p.seg.handle.Release()
 	buf := l.m.takeBuffer()
 	defer l.m.giveBuffer(buf)
-	sc := newScanner(f, int64(e.Position), p.size, *buf)
-	for sc.next() {
-		if sc.header.MaxTimestamp() < t || sc.header.LastOffset() < start {
+	sc := segmentfile.NewScanner(f, int64(e.Position), p.size, *buf)
+	for sc.Next() {
+		if sc.Header.MaxTimestamp() < t || sc.Header.LastOffset() < start {
 			continue
 		}
-		b, err := sc.whole()
+		b, err := sc.Whole()
 		if err != nil {
 			return TimestampedOffset{}, false, err
 		}
@@ -94,7 +94,7 @@ func (l *Log) searchSegment(p *readPlan, t, start int64) (TimestampedOffset, boo
 			return found, ok, err
 		}
 	}
-	return TimestampedOffset{}, false, sc.err
+	return TimestampedOffset{}, false, sc.Err
 }
 
 // searchBatch looks into a batch, decompressing it if it must.
@@ -112,16 +112,4 @@ func searchBatch(b record.Batch, t, start int64) (TimestampedOffset, bool, error
 		}
 	}
 	return found, false, it.Err()
-}
-
-// whole reads all of the present batch into memory of its own.
-func (sc *scanner) whole() (record.Batch, error) {
-	b := make(record.Batch, sc.size)
-	if n, err := sc.file.ReadAt(b, sc.position); int64(n) < sc.size {
-		if err == nil {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, fmt.Errorf("reading a batch at position %d: %w", sc.position, err)
-	}
-	return b, nil
 }

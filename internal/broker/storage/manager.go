@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
+	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
@@ -23,9 +25,9 @@ type Manager struct {
 	fs        vfs.FS
 	log       *slog.Logger
 	files     *vfs.Cache
-	indexes   *indexCache
+	indexes   *index.Cache[*segment]
 	rounds    sync.Pool // of *round
-	buffers   sync.Pool // of *[]byte, scanChunk long
+	buffers   sync.Pool // of *[]byte, segmentfile.Chunk long
 	clusterID string
 	dirs      []*directory
 
@@ -61,13 +63,13 @@ func Open(cfg Config) (*Manager, error) {
 	m := &Manager{
 		cfg: cfg, fs: cfg.FS, log: cfg.Logger,
 		files:   vfs.NewCache(cfg.FS, cfg.MaxOpenFiles),
-		indexes: newIndexCache(cfg.MaxIndexCacheBytes),
+		indexes: index.NewCache[*segment](cfg.MaxIndexCacheBytes),
 		logs:    map[partitionKey]*Log{},
 		woken:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 	}
 	m.rounds.New = func() any { return &round{} }
-	m.buffers.New = func() any { b := make([]byte, scanChunk); return &b }
+	m.buffers.New = func() any { b := make([]byte, segmentfile.Chunk); return &b }
 	m.retentionMs = m.nowMs()
 	if m.clusterID, err = m.chooseCluster(); err != nil {
 		return nil, err
@@ -112,7 +114,7 @@ func (m *Manager) openDir(dir string) error {
 		return err
 	}
 	m.dirs = append(m.dirs, d)
-	if err := d.makeReserve(); err != nil {
+	if err := d.identity.Reserve(m.fs, m.cfg.ReserveBytes); err != nil {
 		m.log.Warn("no space reserved for a full disk", "dir", dir, "error", err)
 	}
 	if err := d.load(); err != nil {
@@ -125,8 +127,8 @@ func (m *Manager) openDir(dir string) error {
 func (m *Manager) unlock() error {
 	var errs []error
 	for _, d := range m.dirs {
-		if d.manifest != nil {
-			errs = append(errs, d.manifest.Close())
+		if f := d.manifest.Load(); f != nil {
+			errs = append(errs, f.Close())
 		}
 		errs = append(errs, d.identity.Close())
 	}
@@ -301,7 +303,7 @@ func (l *Log) drop(s *segment) {
 	pinned := s.pinned
 	s.dropped, s.pinned = true, false
 	l.mu.Unlock()
-	l.m.indexes.forget(s)
+	l.m.indexes.Forget(s)
 	if s.handle == nil {
 		return
 	}

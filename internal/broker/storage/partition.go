@@ -1,72 +1,19 @@
 package storage
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"path"
-	"strconv"
-	"strings"
 
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
-// A partition's directory holds partition.meta, from which a lost manifest is
-// made anew; big-endian:
-//
-//	0      4     8        24          28       32
-//	+------+-----+--------+-----------+--------+-------+
-//	| NPRT | ver | top.id | partition | crc32c | topic |
-//	+------+-----+--------+-----------+--------+-------+
-//
-// The crc covers everything else; the topic's name fills the rest.
-const (
-	metaName       = "partition.meta"
-	metaVersion    = 1
-	metaHeaderSize = 32
-	metaCRCAt      = 28
-)
+// metaName is the file from which a lost manifest is made anew, see sidecar.
+const metaName = "partition.meta"
 
 func (l *Log) metaPath() string { return path.Join(l.path, metaName) }
-
-func encodeMeta(topic string, id wire.UUID, partition int32) []byte {
-	b := append([]byte("NPRT"), 0, 0, 0, metaVersion)
-	b = append(b, id[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(partition))
-	b = append(b, 0, 0, 0, 0)
-	b = append(b, topic...)
-	binary.BigEndian.PutUint32(b[metaCRCAt:], metaChecksum(b))
-	return b
-}
-
-func metaChecksum(b []byte) uint32 {
-	return crc32.Update(crc32.Update(0, castagnoli, b[:metaCRCAt]), castagnoli, b[metaHeaderSize:])
-}
-
-func decodeMeta(b []byte) (topic string, id wire.UUID, partition int32, err error) {
-	if len(b) < metaHeaderSize || string(b[:4]) != "NPRT" || binary.BigEndian.Uint32(b[4:]) != metaVersion {
-		return "", id, 0, fmt.Errorf("no partition header in %d bytes", len(b))
-	}
-	if binary.BigEndian.Uint32(b[metaCRCAt:]) != metaChecksum(b) {
-		return "", id, 0, errors.New("checksum mismatch")
-	}
-	return string(b[metaHeaderSize:]), wire.UUID(b[8:24]), int32(binary.BigEndian.Uint32(b[24:])), nil
-}
-
-// parsePartitionDir splits <topic>-<partition>.
-func parsePartitionDir(name string) (topic string, partition int32, ok bool) {
-	at := strings.LastIndexByte(name, '-')
-	if at <= 0 {
-		return "", 0, false
-	}
-	n, err := strconv.ParseInt(name[at+1:], 10, 32)
-	if err != nil || n < 0 || strconv.FormatInt(n, 10) != name[at+1:] {
-		return "", 0, false
-	}
-	return name[:at], int32(n), true
-}
 
 // ensureDir makes the partition's directory. The writer's token is held.
 func (l *Log) ensureDir() error {
@@ -96,7 +43,7 @@ func (l *Log) writeMeta() error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(encodeMeta(l.topic, l.topicID, l.partition), 0)
+	_, err = f.WriteAt(sidecar.EncodePartition(l.topic, l.topicID, l.partition), 0)
 	return errors.Join(err, f.Close())
 }
 

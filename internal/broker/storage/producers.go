@@ -1,15 +1,15 @@
 package storage
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"slices"
 	"sync"
 
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
+	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -18,42 +18,6 @@ import (
 type producers struct {
 	mu    sync.Mutex
 	state *producerstate.State // nil until it is loaded; loaded and dropped by the writer only
-}
-
-// A snapshot file is the state's own snapshot, the aborted transactions of the
-// segments that have no index of their own yet, and a trailer, big-endian:
-//
-//	+----------------+----------------------+---------------+---------+
-//	| state snapshot | aborted transactions | length of the | crc32c  |
-//	|                | 38 bytes each        | snapshot u32  | u32     |
-//	+----------------+----------------------+---------------+---------+
-//
-// The crc covers everything before it.
-const snapshotTrailer = 8
-
-func encodeSnapshot(state *producerstate.State, aborted []producerstate.AbortedTxn) []byte {
-	b := state.AppendSnapshot(nil)
-	n := len(b)
-	for _, a := range aborted {
-		b = a.Append(b)
-	}
-	b = binary.BigEndian.AppendUint32(b, uint32(n))
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-}
-
-func decodeSnapshot(b []byte, state *producerstate.State) ([]producerstate.AbortedTxn, error) {
-	if len(b) < snapshotTrailer {
-		return nil, fmt.Errorf("a snapshot of %d bytes: %w", len(b), producerstate.ErrSnapshot)
-	}
-	at := len(b) - snapshotTrailer
-	n := int64(binary.BigEndian.Uint32(b[at:]))
-	if n > int64(at) || crc32.Checksum(b[:at+4], castagnoli) != binary.BigEndian.Uint32(b[at+4:]) {
-		return nil, fmt.Errorf("checksum mismatch: %w", producerstate.ErrSnapshot)
-	}
-	if err := state.Load(b[:n]); err != nil {
-		return nil, err
-	}
-	return producerstate.DecodeAborted(nil, b[n:at])
 }
 
 // admit asks the producers' state about an append that has its offsets. It fills
@@ -156,7 +120,7 @@ func (l *Log) loadSnapshot(state *producerstate.State, offset int64) bool {
 	b, err := vfs.ReadFile(l.m.fs, l.file(offset, snapshotSuffix))
 	var aborted []producerstate.AbortedTxn
 	if err == nil {
-		aborted, err = decodeSnapshot(b, state)
+		aborted, err = sidecar.DecodeSnapshot(b, state)
 	}
 	if err != nil {
 		l.m.log.Warn("producer snapshot unusable", "partition", l.String(), "offset", offset, "error", err)
@@ -195,7 +159,7 @@ func (l *Log) listSnapshots() []int64 {
 	}
 	var offsets []int64
 	for _, e := range entries {
-		if offset, ok := parseFileName(e.Name, snapshotSuffix); ok {
+		if offset, ok := segmentfile.ParseName(e.Name, snapshotSuffix); ok {
 			offsets = append(offsets, offset)
 		}
 	}
@@ -265,25 +229,25 @@ func (l *Log) replayBatches(state *producerstate.State, s *segment, position, si
 	defer s.handle.Release()
 	buf := l.m.takeBuffer()
 	defer l.m.giveBuffer(buf)
-	sc := newScanner(f, position, size, *buf)
+	sc := segmentfile.NewScanner(f, position, size, *buf)
 	nowMs := l.m.nowMs()
 	var control []byte
 	var ended []producerstate.AbortedTxn
-	for sc.next() {
-		b := sc.header
+	for sc.Next() {
+		b := sc.Header
 		if b.BaseOffset() < from {
 			continue
 		}
-		if b.IsControl() && sc.size <= maxControlBatch {
-			control = slices.Grow(control[:0], int(sc.size))[:sc.size]
-			if n, err := f.ReadAt(control, sc.position); int64(n) < sc.size {
+		if b.IsControl() && sc.Size <= maxControlBatch {
+			control = slices.Grow(control[:0], int(sc.Size))[:sc.Size]
+			if n, err := f.ReadAt(control, sc.Position); int64(n) < sc.Size {
 				return nil, err
 			}
 			b = control
 		}
 		ended = append(ended, state.Replay(b, nowMs)...)
 	}
-	return ended, sc.err
+	return ended, sc.Err
 }
 
 // maxControlBatch bounds what is read of a control batch: one marker.
@@ -347,7 +311,7 @@ func (l *Log) takeSnapshot() ([]byte, int64, error) {
 	if l.producers.state.Len() == 0 && len(aborted) == 0 {
 		return nil, offset, nil
 	}
-	return encodeSnapshot(l.producers.state, aborted), offset, nil
+	return sidecar.EncodeSnapshot(l.producers.state, aborted), offset, nil
 }
 
 func (l *Log) writeSnapshot(offset int64, data []byte) error {

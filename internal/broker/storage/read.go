@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
@@ -140,11 +141,11 @@ func (l *Log) planRead(offset, from, maxBytes, limitOffset int64) (readPlan, err
 	}
 	last := i == len(l.segs)-1
 	if last && l.tail != nil {
-		if pos, ok := l.tail.find(offset); ok {
+		if pos, ok := l.tail.Find(offset); ok {
 			p.start, p.first = pos, offset
 		}
 		if p.end < 0 {
-			if pos, ok := l.tail.find(limit); ok {
+			if pos, ok := l.tail.Find(limit); ok {
 				p.end = pos
 			}
 		}
@@ -166,8 +167,8 @@ func (l *Log) planRead(offset, from, maxBytes, limitOffset int64) (readPlan, err
 // planCut looks for a boundary to end at in memory. l.mu is held.
 func (l *Log) planCut(p *readPlan, last bool, maxBytes int64) {
 	if last && l.tail != nil {
-		if b, ok := l.tail.floor(p.start + maxBytes); ok && b.position > p.start {
-			p.cut, p.cutNext = b.position, b.offset
+		if b, ok := l.tail.Floor(p.start + maxBytes); ok && b.Position > p.start {
+			p.cut, p.cutNext = b.Position, b.Offset
 			return
 		}
 	}
@@ -268,18 +269,18 @@ func (l *Log) locateStart(p *readPlan, f vfs.File, offset int64, buf []byte) (bo
 			return false, err
 		}
 	}
-	sc := newScanner(f, int64(e.Position), p.size, buf)
+	sc := segmentfile.NewScanner(f, int64(e.Position), p.size, buf)
 	if p.base+int64(e.RelativeOffset) == offset && e.Position > 0 {
 		p.start, p.first = int64(e.Position), offset
 		return true, nil
 	}
-	for sc.next() {
-		if sc.header.NextOffset() > offset {
-			p.start, p.first = sc.position, sc.header.BaseOffset()
+	for sc.Next() {
+		if sc.Header.NextOffset() > offset {
+			p.start, p.first = sc.Position, sc.Header.BaseOffset()
 			return true, nil
 		}
 	}
-	return false, sc.err
+	return false, sc.Err
 }
 
 // locateEnd finds the last boundary at most maxBytes behind the start.
@@ -305,15 +306,15 @@ func (l *Log) locateEnd(p *readPlan, f vfs.File, buf []byte, maxBytes, end int64
 // walkTo goes from a boundary over the batches that the condition accepts. It
 // returns the position and the offset behind the last of them.
 func (p *readPlan) walkTo(f vfs.File, buf []byte, from int64, accept func(b record.Batch, end int64) bool) (int64, int64, error) {
-	sc := newScanner(f, from, p.size, buf)
+	sc := segmentfile.NewScanner(f, from, p.size, buf)
 	end, next := from, p.first
-	for sc.next() {
-		if !accept(sc.header, sc.position+sc.size) {
+	for sc.Next() {
+		if !accept(sc.Header, sc.Position+sc.Size) {
 			return end, next, nil
 		}
-		end, next = sc.position+sc.size, sc.header.NextOffset()
+		end, next = sc.Position+sc.Size, sc.Header.NextOffset()
 	}
-	return end, next, sc.err
+	return end, next, sc.Err
 }
 
 // query is a question to an index.

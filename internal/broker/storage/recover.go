@@ -11,7 +11,10 @@ import (
 	"sync"
 
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
+	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
+	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -124,15 +127,11 @@ func (d *directory) adopt(state *manifest.State) error {
 		d.m.addFound(l)
 		live += int64(len(manifest.AppendPartition(nil, p)))
 	}
-	f, err := d.m.fs.Open(d.manifestPath())
+	f, err := manifest.OpenFile(d.m.fs, d.manifestPath(), live)
 	if err != nil {
 		return fmt.Errorf("opening the manifest: %w", err)
 	}
-	d.manifest = f
-	if d.manifestSize, err = f.Size(); err != nil {
-		return fmt.Errorf("opening the manifest: %w", err)
-	}
-	d.manifestLive = live
+	d.manifest.Store(f)
 	d.addEdits(func(b []byte) []byte { return manifest.AppendOpen(b, d.m.fs.BootID()) })
 	return d.writeEdits(true)
 }
@@ -151,7 +150,7 @@ func (m *Manager) addFound(l *Log) {
 // restore sets a log up as the manifest describes it: everything in it is synced.
 func (l *Log) restore(p *manifest.Partition) {
 	l.logStart, l.end, l.durable = p.LogStartOffset, p.LogEndOffset, p.LogEndOffset
-	l.epochs, l.cleaned = p.Epochs, p.CleanedOffset
+	l.epochs, l.cleaned = epochs.Of(p.Epochs), p.CleanedOffset
 	l.pace.snapshot = snapshotPoint{p.SnapshotOffset, p.HasSnapshot}
 	l.segs = l.segs[:0]
 	for _, s := range p.Segments {
@@ -234,7 +233,7 @@ func (d *directory) findPartitions(state *manifest.State) ([]*recovery, error) {
 			d.m.trash = append(d.m.trash, trashed{name: path.Join(d.path, e.Name), dir: true})
 			continue
 		}
-		topic, partition, ok := parsePartitionDir(e.Name)
+		topic, partition, ok := segmentfile.ParseDir(e.Name)
 		if !ok {
 			continue
 		}
@@ -275,7 +274,7 @@ func (d *directory) readMeta(file, topic string, partition int32) (wire.UUID, er
 	if err != nil {
 		return wire.UUID{}, err
 	}
-	t, id, p, err := decodeMeta(b)
+	t, id, p, err := sidecar.DecodePartition(b)
 	if err == nil && (t != topic || p != partition) {
 		err = fmt.Errorf("it speaks of %s-%d", t, p)
 	}

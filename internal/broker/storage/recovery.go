@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -34,7 +36,7 @@ func (r *recovery) run() error {
 	l.segs = nil
 	if r.known != nil {
 		l.logStart = r.known.LogStartOffset
-		l.epochs, l.cleaned = r.known.Epochs, r.known.CleanedOffset
+		l.epochs, l.cleaned = epochs.Of(r.known.Epochs), r.known.CleanedOffset
 		l.pace.snapshot = snapshotPoint{r.known.SnapshotOffset, r.known.HasSnapshot}
 	}
 	for i, base := range bases {
@@ -75,7 +77,7 @@ func (r *recovery) tidy() ([]int64, error) {
 				return nil, err
 			}
 		default:
-			if base, ok := parseFileName(e.Name, logSuffix); ok {
+			if base, ok := segmentfile.ParseName(e.Name, logSuffix); ok {
 				bases = append(bases, base)
 			}
 		}
@@ -205,7 +207,7 @@ func (r *recovery) quarantine(seg *segment, f vfs.File, from, to int64, reason s
 	if err != nil {
 		return err
 	}
-	err = copyRange(kept, f, from, to)
+	err = segmentfile.CopyRange(kept, f, from, to)
 	if err = errors.Join(err, kept.Sync(), kept.Close()); err != nil {
 		return err
 	}
@@ -222,52 +224,34 @@ func (r *recovery) quarantine(seg *segment, f vfs.File, from, to int64, reason s
 	return nil
 }
 
-func copyRange(to, from vfs.File, start, end int64) error {
-	buf := make([]byte, min(1<<20, end-start))
-	for at := start; at < end; {
-		n, err := from.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
-		if n == 0 {
-			return err
-		}
-		if _, err := to.WriteAt(buf[:n], at-start); err != nil {
-			return err
-		}
-		at += int64(n)
-	}
-	return nil
-}
-
 // scan walks from the segment's present end to size, adding good batches. It
 // returns where the good ones end and why. Without full only the chain of headers
 // and the last batch are checked: the machine did not stop, so that what was
 // written before the last write is as it was written.
 func (r *recovery) scan(seg *segment, f vfs.File, size int64, full bool) (int64, error) {
-	buf := make([]byte, scanChunk)
+	buf := make([]byte, segmentfile.Chunk)
 	if full {
-		buf = make([]byte, fullScanChunk)
+		buf = make([]byte, segmentfile.LargeChunk)
 	}
-	sc := newScanner(f, seg.size, size, buf)
+	sc := segmentfile.NewScanner(f, seg.size, size, buf)
 	interval := r.l.set.indexInterval
-	for sc.next() {
-		b := sc.header
+	for sc.Next() {
+		b := sc.Header
 		var err error
 		if b.BaseOffset() < seg.next || b.LastOffsetDelta() < 0 || b.LastOffset() < b.BaseOffset() {
 			err = fmt.Errorf("offsets %d to %d follow %d: %w", b.BaseOffset(), b.LastOffset(), seg.next-1, record.ErrCorrupt)
 		}
-		if err == nil && (full || sc.position+sc.size == size) {
-			err = sc.checkCRC()
+		if err == nil && (full || sc.Position+sc.Size == size) {
+			err = sc.CheckCRC()
 		}
 		if err != nil {
-			return seg.size, fmt.Errorf("at position %d: %w", sc.position, err)
+			return seg.size, fmt.Errorf("at position %d: %w", sc.Position, err)
 		}
 		seg.add(b, interval)
 		r.l.noteEpoch(b.PartitionLeaderEpoch(), b.BaseOffset())
 	}
-	return seg.size, sc.err
+	return seg.size, sc.Err
 }
-
-// fullScanChunk is how much a scan that reads everything reads at once.
-const fullScanChunk = 1 << 20
 
 // missing reports segments that the manifest knows and that are not there.
 func (r *recovery) missing(bases []int64) {
@@ -307,9 +291,7 @@ func (r *recovery) finish() {
 	l.end = l.last().next
 	l.cleaned = min(l.cleaned, l.end)
 	l.setDurable(r.known)
-	for len(l.epochs) > 0 && l.epochs[len(l.epochs)-1].StartOffset > l.end {
-		l.epochs = l.epochs[:len(l.epochs)-1]
-	}
+	l.epochs.TruncateFrom(l.end + 1)
 	if l.pace.snapshot.offset > l.end || r.known == nil {
 		l.pace.snapshot = snapshotPoint{offset: -1} // look for an older one
 	}

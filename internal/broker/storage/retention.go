@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -131,7 +133,9 @@ func (l *Log) deleteBefore(offset int64) error {
 	if n > 0 {
 		l.logStart = max(l.logStart, l.segs[0].base)
 	}
-	l.cutEpochsBefore(l.logStart)
+	if l.epochs.TruncateBefore(l.logStart) {
+		l.pace.epochsChanged = true
+	}
 	l.dir.addEdits(func(b []byte) []byte {
 		for _, s := range gone {
 			b = manifest.AppendCut(b, l.id, s.base)
@@ -150,20 +154,6 @@ func (l *Log) deleteBefore(offset int64) error {
 		}
 	}
 	return nil
-}
-
-// cutEpochsBefore drops the epochs that end before the log's start; the one that
-// reaches over it begins there now. l.mu is held.
-func (l *Log) cutEpochsBefore(start int64) {
-	for len(l.epochs) > 1 && l.epochs[1].StartOffset <= start {
-		l.epochs = l.epochs[1:]
-		l.pace.epochsChanged = true
-	}
-	if len(l.epochs) > 0 && l.epochs[0].StartOffset < start {
-		l.epochs = slices.Clone(l.epochs)
-		l.epochs[0].StartOffset = start
-		l.pace.epochsChanged = true
-	}
 }
 
 // discard renames a segment's file and has it removed later; readers that hold it
@@ -283,12 +273,12 @@ func (l *Log) truncatePosition(p *readPlan, offset int64) (position, next int64,
 	buf := l.m.takeBuffer()
 	defer l.m.giveBuffer(buf)
 	p.first = p.base + int64(e.RelativeOffset)
-	sc := newScanner(f, int64(e.Position), p.size, *buf)
+	sc := segmentfile.NewScanner(f, int64(e.Position), p.size, *buf)
 	position, next = int64(e.Position), p.first
-	for sc.next() && sc.header.NextOffset() <= offset {
-		position, next = sc.position+sc.size, sc.header.NextOffset()
+	for sc.Next() && sc.Header.NextOffset() <= offset {
+		position, next = sc.Position+sc.Size, sc.Header.NextOffset()
 	}
-	return position, next, sc.err
+	return position, next, sc.Err
 }
 
 // boundAt describes the segment cut at a position: its timestamps are those of the
@@ -305,12 +295,12 @@ func (l *Log) boundAt(seg *segment, position int64) (*segment, error) {
 	defer seg.handle.Release()
 	buf := l.m.takeBuffer()
 	defer l.m.giveBuffer(buf)
-	sc := newScanner(f, 0, position, *buf)
+	sc := segmentfile.NewScanner(f, 0, position, *buf)
 	interval := l.settings().indexInterval
-	for sc.next() {
-		cut.add(sc.header, interval)
+	for sc.Next() {
+		cut.add(sc.Header, interval)
 	}
-	return cut, sc.err
+	return cut, sc.Err
 }
 
 // forgetFrom makes the cut visible in memory and queues it for the manifest.
@@ -330,9 +320,7 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segmen
 	l.durable = min(l.durable, next)
 	l.logStart = min(l.logStart, next)
 	l.cleaned = min(l.cleaned, next)
-	for n := len(l.epochs); n > 0 && l.epochs[n-1].StartOffset >= next; n = len(l.epochs) {
-		l.epochs = l.epochs[:n-1]
-	}
+	l.epochs.TruncateFrom(next)
 	l.pace.epochsChanged = true
 	if l.pace.snapshot.offset > next {
 		l.pace.snapshot = snapshotPoint{offset: -1}
@@ -351,7 +339,7 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segmen
 		}
 		return l.appendEdits(b, nil)
 	})
-	l.m.indexes.forget(seg)
+	l.m.indexes.Forget(seg)
 	return gone
 }
 
@@ -381,7 +369,7 @@ func (l *Log) restartAt(offset int64) error {
 	gone := l.segs
 	l.segs = []*segment{newSegment(offset)}
 	l.generation++
-	l.tail, l.epochs = nil, nil
+	l.tail, l.epochs = nil, epochs.Cache{}
 	l.logStart, l.end, l.durable, l.cleaned = offset, offset, offset, 0
 	l.pace.snapshot = snapshotPoint{offset: offset}
 	l.pace.epochsChanged = true

@@ -1,15 +1,13 @@
 package storage
 
 import (
-	"fmt"
 	"math"
 	"path"
-	"strconv"
-	"strings"
 
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -22,7 +20,6 @@ const (
 	abortedSuffix  = ".ntxn"
 	deletedSuffix  = ".deleted"
 	cleanedSuffix  = ".cleaned"
-	swapSuffix     = ".swap"
 	tmpSuffix      = ".tmp"
 )
 
@@ -56,23 +53,8 @@ func newSegment(base int64) *segment {
 	return &segment{base: base, next: base, maxTimestamp: noTimestamp, firstTimestamp: noTimestamp, maxTimestampOffset: base}
 }
 
-// fileName returns a file name as Kafka makes it: twenty digits and a suffix.
-func fileName(offset int64, suffix string) string {
-	return fmt.Sprintf("%020d%s", offset, suffix)
-}
-
-// parseFileName returns the offset of a name with this suffix.
-func parseFileName(name, suffix string) (int64, bool) {
-	digits, ok := strings.CutSuffix(name, suffix)
-	if !ok || len(digits) != 20 {
-		return 0, false
-	}
-	offset, err := strconv.ParseInt(digits, 10, 64)
-	return offset, err == nil && offset >= 0
-}
-
 func (l *Log) file(offset int64, suffix string) string {
-	return path.Join(l.path, fileName(offset, suffix))
+	return path.Join(l.path, segmentfile.Name(offset, suffix))
 }
 
 // describe returns the segment as the manifest keeps it: only what is synced.
@@ -83,52 +65,6 @@ func (s *segment) describe() manifest.Segment {
 		FirstTimestamp: s.firstTimestamp, Sealed: s.sealed, Aborted: s.hasAborted,
 	}
 }
-
-// boundary is the start of a batch.
-type boundary struct {
-	offset   int64
-	position int64
-}
-
-// tailBoundaries is how many of the last appends are remembered, so that readers
-// at the end of the log need neither index nor disk.
-const tailBoundaries = 16
-
-// tail remembers the last boundaries of the active segment.
-type tail struct {
-	ring [tailBoundaries]boundary
-	next int // index of the oldest
-	len  int
-}
-
-func (t *tail) add(b boundary) {
-	t.ring[t.next] = b
-	t.next = (t.next + 1) % tailBoundaries
-	t.len = min(t.len+1, tailBoundaries)
-}
-
-// find returns the position of a batch that starts at exactly this offset.
-func (t *tail) find(offset int64) (int64, bool) {
-	for i := range t.len {
-		if b := t.ring[(t.next-1-i+2*tailBoundaries)%tailBoundaries]; b.offset == offset {
-			return b.position, true
-		}
-	}
-	return 0, false
-}
-
-// floor returns the last boundary at or before a position, false if all are
-// behind it.
-func (t *tail) floor(position int64) (boundary, bool) {
-	for i := range t.len {
-		if b := t.ring[(t.next-1-i+2*tailBoundaries)%tailBoundaries]; b.position <= position {
-			return b, true
-		}
-	}
-	return boundary{}, false
-}
-
-func (t *tail) reset() { t.next, t.len = 0, 0 }
 
 // add counts a batch that lies at the end of the segment.
 func (s *segment) add(b record.Batch, interval int64) {

@@ -7,7 +7,8 @@
 // looking, so that it can be thinned, dropped and rebuilt at any time.
 //
 // Neighbours: package storage keeps one for each segment and writes it beside a
-// sealed segment as <base offset>.nidx. Pure: no clock, no file, no lock.
+// sealed segment as <base offset>.nidx; Cache holds those that were read back.
+// Pure: no clock, no file.
 //
 // Invariants:
 //   - Entries are boundaries of batches, ascending in offset and position.

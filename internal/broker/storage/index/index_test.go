@@ -83,3 +83,22 @@ func BenchmarkLookup(b *testing.B) {
 		x.Offset(i % (MaxEntries * 10))
 	}
 }
+
+func TestTheCacheDropsWhatWasUsedLongestAgo(t *testing.T) {
+	one := filled(10, 100, 1)
+	c := NewCache[string](3 * (one.Bytes() + overhead))
+	for _, k := range []string{"a", "b", "c"} {
+		c.Put(k, one)
+	}
+	c.Get("a")
+	c.Put("d", one)
+	c.Forget("c")
+	for k, want := range map[string]bool{"a": true, "b": false, "c": false, "d": true} {
+		if got := c.Get(k) != nil; got != want {
+			t.Errorf("%s is here: %v", k, got)
+		}
+	}
+	if c.bytes != 2*(one.Bytes()+overhead) {
+		t.Errorf("%d bytes counted", c.bytes)
+	}
+}

@@ -6,8 +6,8 @@
 // After an unclean stop the partitions' files are the truth and the manifest
 // tells from where they have to be checked: it may lag behind, never lead.
 //
-// Neighbours: package storage appends the edits, syncs and rewrites the file.
-// Pure: bytes in, state out.
+// Neighbours: package storage says what to append, when to sync and when to write
+// the file anew. The edits are pure, bytes in, state out; File is the file.
 //
 // The file naru.manifest is a header and then edits, each of which is complete
 // and checksummed; integers are unsigned varints unless said otherwise, v is a

@@ -1,0 +1,66 @@
+package segmentfile
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/naru-stream/naru/internal/vfs"
+)
+
+// Name returns a file name as Kafka makes it: twenty digits and a suffix.
+func Name(offset int64, suffix string) string {
+	return fmt.Sprintf("%020d%s", offset, suffix)
+}
+
+// ParseName returns the offset of a name with this suffix.
+func ParseName(name, suffix string) (int64, bool) {
+	digits, ok := strings.CutSuffix(name, suffix)
+	if !ok || len(digits) != 20 {
+		return 0, false
+	}
+	offset, err := strconv.ParseInt(digits, 10, 64)
+	return offset, err == nil && offset >= 0
+}
+
+// ParseDir splits the name of a partition's directory, <topic>-<partition>.
+func ParseDir(name string) (topic string, partition int32, ok bool) {
+	at := strings.LastIndexByte(name, '-')
+	if at <= 0 {
+		return "", 0, false
+	}
+	n, err := strconv.ParseInt(name[at+1:], 10, 32)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != name[at+1:] {
+		return "", 0, false
+	}
+	return name[:at], int32(n), true
+}
+
+// SwapName names a finished segment that is about to take the place of those with
+// the offsets from base up to next: <base>-<next>.swap, twenty digits each.
+func SwapName(base, next int64) string { return fmt.Sprintf("%020d-%020d%s", base, next, ".swap") }
+
+// ParseSwapName returns the offsets of a name that SwapName made.
+func ParseSwapName(name string) (base, next int64, ok bool) {
+	digits, isSwap := strings.CutSuffix(name, ".swap")
+	from, to, _ := strings.Cut(digits, "-")
+	base, ok = ParseName(from, "")
+	next, ok2 := ParseName(to, "")
+	return base, next, isSwap && ok && ok2 && base < next
+}
+
+// CopyRange copies the bytes [start, end) of one file to the start of another.
+func CopyRange(to, from vfs.File, start, end int64) error {
+	buf := make([]byte, min(1<<20, end-start))
+	for at := start; at < end; {
+		n, err := from.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
+		if n == 0 {
+			return err
+		}
+		if _, err := to.WriteAt(buf[:n], at-start); err != nil {
+			return err
+		}
+		at += int64(n)
+	}
+	return nil
+}
