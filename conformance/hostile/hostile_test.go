@@ -123,13 +123,17 @@ func newBystander(t *testing.T, target target) *bystander {
 	}
 	t.Cleanup(func() { c.Close() })
 	for _, topic := range []string{"bystander", "victim"} {
-		r, err := c.call(createTopics(topic, 3, 1))
-		if err != nil {
-			t.Fatalf("creating topic %s: %v", topic, err)
-		}
-		if code := createError(r); code != "ok" && code != "TOPIC_ALREADY_EXISTS" {
-			t.Fatalf("creating topic %s: %s", topic, code)
-		}
+		// A broker that has just started refuses until it is registered.
+		eventually(t, "topic "+topic+" is created", func() error {
+			r, err := c.call(createTopics(topic, 3, 1))
+			if err != nil {
+				return err
+			}
+			if code := createError(r); code != "ok" && code != "TOPIC_ALREADY_EXISTS" {
+				return fmt.Errorf("CreateTopics answered %s", code)
+			}
+			return nil
+		})
 	}
 	b := &bystander{conn: c, written: -1}
 	eventually(t, "the bystander works", b.work)
