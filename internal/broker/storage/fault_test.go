@@ -10,6 +10,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -78,6 +79,31 @@ func TestAFullDiskRefusesAppendsUntilThereIsSpaceAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARefusedBatchMayBeSentAgain(t *testing.T) {
+	f := newFixture(t)
+	l := f.create("t")
+	spec := record.DefaultSpec()
+	spec.ProducerID, spec.ProducerEpoch = 5, 0
+	send := func(seq int32) *Append {
+		spec.BaseSequence = seq
+		return &Append{Batches: batchOf(t, spec, 2, 50, 0), Done: func(*Append) {}}
+	}
+	l.Append(send(0))
+	f.fs.FillDisk(20)
+	first, again := send(2), send(2)
+	l.exclusive(func() { l.Append(first); l.Append(again) }) // one write for both
+	if first.Err == nil || again.Err == nil {
+		t.Fatalf("answered as written: %v, and its retry %v", first.Err, again.Err)
+	}
+	f.fs.FillDisk(math.MaxInt64)
+	f.m.Tick()
+	third := send(2)
+	if l.Append(third); third.Err != nil || third.Duplicate || third.BaseOffset != 2 {
+		t.Fatalf("sent again: %+v", third)
+	}
+	checkContiguous(t, l)
 }
 
 func TestAFullDiskStillClosesInOrder(t *testing.T) {

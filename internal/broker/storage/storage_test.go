@@ -134,6 +134,9 @@ func readAll(t testing.TB, l *Log, offset int64, maxBytes int32) []record.Batch 
 			t.Fatalf("read at %d: %v", next, err)
 		}
 		s.Release()
+		if n, _ := record.SizeOf(b); len(b) > int(maxBytes) && n != len(b) {
+			t.Fatalf("read at %d gave %d bytes, %d were asked for", next, len(b), maxBytes)
+		}
 		for first := true; len(b) > 0; first = false {
 			bt, rest, err := record.Next(b)
 			if err != nil {
@@ -186,7 +189,7 @@ func TestAppendedRecordsAreReadInOrder(t *testing.T) {
 	if len(l.Segments()) < 3 {
 		t.Fatalf("%d segments", len(l.Segments()))
 	}
-	for _, maxBytes := range []int32{1, 300, 1000, 1 << 20} {
+	for _, maxBytes := range []int32{1, 300, 777, 1000, 1 << 20} {
 		for offset := range want {
 			got := readAll(t, l, offset, maxBytes)
 			if got[0].BaseOffset() > offset || got[0].LastOffset() < offset {
