@@ -21,7 +21,11 @@ const (
 	opSubtract int8 = 3
 )
 
-const minISRSetting = "min.insync.replicas"
+// The settings that elections depend on.
+const (
+	minISRSetting  = "min.insync.replicas"
+	uncleanSetting = "unclean.leader.election.enable"
+)
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
@@ -53,15 +57,14 @@ func (c *Core) minInsyncReplicas(topic string) int {
 }
 
 func (c *Core) uncleanElection(topic string) bool {
-	const setting = "unclean.leader.election.enable"
-	text, ok := c.image().Config(metadata.TopicResource(topic)).Get(setting)
+	text, ok := c.image().Config(metadata.TopicResource(topic)).Get(uncleanSetting)
 	if !ok {
-		text, ok = c.image().Config(metadata.ConfigResource{Type: metadata.ResourceBroker}).Get(setting)
+		text, ok = c.image().Config(metadata.ConfigResource{Type: metadata.ResourceBroker}).Get(uncleanSetting)
 	}
 	if ok {
 		return strings.EqualFold(strings.TrimSpace(text), "true")
 	}
-	return c.cfg.Settings.Bool(setting)
+	return c.cfg.Settings.Bool(uncleanSetting)
 }
 
 // scopeOf returns where the settings of a resource are described.
@@ -389,6 +392,10 @@ func (c *Core) storeConfig(resource metadata.ConfigResource, want map[string]str
 	}
 	records = append(records, c.elrReset(resource, stored, want)...)
 	c.write(records...)
+	if old, _ := stored.Get(uncleanSetting); want[uncleanSetting] != old {
+		// What nobody may lead without it gets a leader at once.
+		c.reassignLeaders(departure{broker: -1})
+	}
 	return nil
 }
 

@@ -42,7 +42,6 @@ type Core struct {
 	cfg   Config
 	epoch int32
 
-	base    *metadata.Image
 	img     *metadata.Image
 	delta   *metadata.Delta
 	dirty   bool
@@ -58,7 +57,7 @@ type Core struct {
 // replayed the log into img. The next record it writes gets nextOffset.
 func New(cfg Config, img *metadata.Image, nextOffset int64, epoch int32, nowMs int64) *Core {
 	return &Core{
-		cfg: cfg, epoch: epoch, base: img, img: img, delta: metadata.NewDelta(img),
+		cfg: cfg, epoch: epoch, img: img, delta: metadata.NewDelta(img),
 		next: nextOffset, sessions: map[int32]*session{}, startedMs: nowMs, tickDueMs: nowMs,
 	}
 }
@@ -91,7 +90,7 @@ func (c *Core) Take() Batch {
 	b := Batch{BaseOffset: c.next - int64(len(c.records)), Records: c.records, Image: img}
 	if len(c.records) > 0 {
 		b.Changes = c.delta.Changes(img)
-		c.base, c.delta, c.records = img, metadata.NewDelta(img), nil
+		c.delta, c.records = metadata.NewDelta(img), nil
 	}
 	return b
 }

@@ -16,6 +16,14 @@ const snapshotsKept = 2
 // next one: beyond, it takes a snapshot at once.
 const replayLimitBytes = 1 << 20
 
+// A start replays about 60 MB of log a second. So that it never takes long, a
+// snapshot is taken before the setting asks for one: after eagerBytes, or in a
+// large cluster after as many bytes as the snapshot itself will have.
+const (
+	eagerBytes        = 4 << 20
+	bytesPerPartition = 128
+)
+
 // snapshotter decides when to write a snapshot and lets one goroutine at a time
 // write it. An image never changes, so the controller goes on meanwhile.
 type snapshotter struct {
@@ -66,7 +74,8 @@ func (c *Controller) considerSnapshot(img *metadata.Image, appended int, nowMs i
 		s.latest, s.latestTimeMs = img, nowMs
 	}
 	s.bytes += appended
-	due := s.bytes >= s.maxBytes || s.intervalMs > 0 && nowMs >= s.lastMs+s.intervalMs
+	limit := min(s.maxBytes, max(eagerBytes, bytesPerPartition*img.PartitionCount()))
+	due := s.bytes >= limit || s.intervalMs > 0 && nowMs >= s.lastMs+s.intervalMs
 	if !due || s.writing {
 		return
 	}
