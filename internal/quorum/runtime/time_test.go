@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	stdruntime "runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -103,32 +102,32 @@ func TestSnapshotsAreTakenByTimeWhenSomethingChanged(t *testing.T) {
 }
 
 func TestManySubmissionsShareBatches(t *testing.T) {
-	n := newNode(t)
-	n.start()
-	gate := make(chan struct{})
-	appends := 0
-	n.log.Fail = func([]byte) error { appends++; <-gate; return nil }
-	var wg sync.WaitGroup
-	const requests = 200
-	for i := range requests {
-		wg.Go(func() {
-			r := &protocol.CreateTopicsRequest{Topics: []protocol.CreateTopicsRequestCreatableTopic{
-				{Name: fmt.Sprint("t", i), NumPartitions: 1, ReplicationFactor: 1},
-			}}
-			if _, _, err := n.control.Submit(t.Context(), r, 7); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	for len(n.control.queue) < requests-1 { // the first one is being written
-		stdruntime.Gosched()
-	}
-	close(gate)
-	wg.Wait()
-	if appends > 5 {
-		t.Fatalf("%d requests took %d appends", requests, appends)
-	}
-	n.kill()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		n.start()
+		gate := make(chan struct{})
+		appends := 0
+		n.log.Fail = func([]byte) error { appends++; <-gate; return nil }
+		var wg sync.WaitGroup
+		const requests = 200
+		for i := range requests {
+			wg.Go(func() {
+				r := &protocol.CreateTopicsRequest{Topics: []protocol.CreateTopicsRequestCreatableTopic{
+					{Name: fmt.Sprint("t", i), NumPartitions: 1, ReplicationFactor: 1},
+				}}
+				if _, _, err := n.control.Submit(t.Context(), r, 7); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait() // the first append waits at the gate, the rest in the queue
+		close(gate)
+		wg.Wait()
+		if appends > 3 {
+			t.Errorf("%d requests took %d appends", requests, appends)
+		}
+		n.kill()
+	})
 }
 
 func TestARequestTheControllerDoesNotServeIsRefused(t *testing.T) {
