@@ -145,6 +145,12 @@ func (m *Manager) tickTrash(nowMs int64) int64 {
 		return false
 	})
 	m.mu.Unlock()
+	m.remove(due)
+	return next
+}
+
+// remove removes deleted files and directories from the disk.
+func (m *Manager) remove(due []trashed) {
 	for _, t := range due {
 		remove := m.fs.Remove
 		if t.dir {
@@ -154,7 +160,15 @@ func (m *Manager) tickTrash(nowMs int64) int64 {
 			m.log.Warn("deleted file not removed", "file", t.name, "error", err)
 		}
 	}
-	return next
+}
+
+// emptyTrash removes what waits for its time: a clean start looks for nothing.
+func (m *Manager) emptyTrash() {
+	m.mu.Lock()
+	due := m.trash
+	m.trash = nil
+	m.mu.Unlock()
+	m.remove(due)
 }
 
 // tickDirs syncs manifests and looks after full disks.

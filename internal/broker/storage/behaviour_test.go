@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
@@ -453,5 +454,37 @@ func TestASegmentFileIsScannedToItsDamage(t *testing.T) {
 	}
 	if fmt.Sprint(got) != "[damaged good good torn]" {
 		t.Fatal(got)
+	}
+}
+
+func TestNothingUselessStaysOnDisk(t *testing.T) {
+	f := newFixture(t, func(_ *Config, topic *config.Topic) { topic.SegmentBytes = 1000 })
+	spec := record.DefaultSpec()
+	spec.ProducerID, spec.ProducerEpoch = 5, 0
+	for range 4 {
+		l := f.create("t")
+		for range 12 {
+			spec.BaseSequence = int32(l.LogEndOffset())
+			if a := append1(l, batchOf(t, spec, 2, 50, f.clock.ms), 0); a.Err != nil {
+				t.Fatal(a.Err)
+			}
+			f.clock.ms += 11000
+			f.m.Tick()
+		}
+		if _, err := l.DeleteRecordsBefore(l.LogEndOffset() - 4); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		f.open(f.fs)
+	}
+	count := map[string]int{}
+	for _, file := range f.fs.Files() {
+		count[path.Ext(file)]++
+	}
+	segs := len(f.log("t").Segments())
+	if count[".log"] != segs || count[".deleted"] != 0 || count[".nsnap"] > 2 || count[".nidx"] > segs || count[".tmp"] != 0 {
+		t.Fatalf("%d segments, files %v", segs, count)
 	}
 }

@@ -78,6 +78,7 @@ type pace struct {
 	snapshotMs    int64
 	snapshot      snapshotPoint
 	older         snapshotPoint // the one before, kept for a truncation
+	swept         bool          // snapshots of earlier runs are gone
 	checkpoint    bool          // the manifest lags behind
 	changedMs     int64         // since when it does
 	sealing       bool          // a segment before the last is not sealed

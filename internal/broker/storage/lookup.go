@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
-	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -90,26 +89,10 @@ func (l *Log) searchSegment(p *readPlan, t, start int64) (TimestampedOffset, boo
 		if err != nil {
 			return TimestampedOffset{}, false, err
 		}
-		if found, ok, err := searchBatch(b, t, start); ok || err != nil {
-			return found, ok, err
+		offset, ts, ok, err := segmentfile.FirstSince(b, t, start)
+		if ok || err != nil {
+			return TimestampedOffset{offset, ts, b.PartitionLeaderEpoch()}, ok, err
 		}
 	}
 	return TimestampedOffset{}, false, sc.Err
-}
-
-// searchBatch looks into a batch, decompressing it if it must.
-func searchBatch(b record.Batch, t, start int64) (TimestampedOffset, bool, error) {
-	found := TimestampedOffset{LeaderEpoch: b.PartitionLeaderEpoch()}
-	it, err := b.Iterate(&record.Scratch{})
-	if err != nil {
-		return found, false, err
-	}
-	for it.Next() {
-		offset := b.BaseOffset() + int64(it.Record.OffsetDelta)
-		if it.Record.Timestamp >= t && offset >= start {
-			found.Offset, found.Timestamp = offset, it.Record.Timestamp
-			return found, true, nil
-		}
-	}
-	return found, false, it.Err()
 }

@@ -337,6 +337,7 @@ func (m *Manager) Close() error {
 		l.exclusive(func() { l.close(fmt.Errorf("appending to %s: %w: %w", l, protocol.NotLeaderOrFollower, ErrClosed)) })
 	}
 	m.running.Wait()
+	m.emptyTrash()
 	for _, d := range m.dirs {
 		errs = append(errs, d.close())
 	}

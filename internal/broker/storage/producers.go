@@ -273,17 +273,27 @@ func (l *Log) saveProducers() error {
 		}
 	}
 	l.mu.Lock()
-	old := l.pace.older
+	var stale []int64
+	if old := l.pace.older; old.hasFile && old.offset != offset {
+		stale = append(stale, old.offset)
+	}
 	if l.pace.snapshot.hasFile && l.pace.snapshot.offset != offset {
 		l.pace.older = l.pace.snapshot
 	}
 	l.pace.snapshot = snapshotPoint{offset, data != nil}
 	l.pace.snapshotMs = l.m.nowMs()
 	l.pace.sinceSnapshot = max(0, l.end-offset) // about: records stand for bytes
-	remove := old.hasFile && old.offset != l.pace.older.offset && old.offset != offset
+	older, swept, onDisk := l.pace.older.offset, l.pace.swept, l.onDisk
+	l.pace.swept = true
 	l.mu.Unlock()
-	if remove {
-		if err := l.m.fs.Remove(l.file(old.offset, snapshotSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if !swept && onDisk {
+		stale = l.listSnapshots()
+	}
+	for _, s := range stale {
+		if s == offset || s == older {
+			continue
+		}
+		if err := l.m.fs.Remove(l.file(s, snapshotSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -201,3 +201,18 @@ func Scan(fsys vfs.FS, name string) (iter.Seq[Found], error) {
 		}
 	}, nil
 }
+
+// FirstSince returns the first record of a batch that has a timestamp of at least
+// timestampMs and an offset of at least start, decompressing the batch if it must.
+func FirstSince(b record.Batch, timestampMs, start int64) (offset, foundMs int64, ok bool, err error) {
+	it, err := b.Iterate(&record.Scratch{})
+	if err != nil {
+		return 0, 0, false, err
+	}
+	for it.Next() {
+		if it.Record.Timestamp >= timestampMs && it.Record.Offset >= start {
+			return it.Record.Offset, it.Record.Timestamp, true, nil
+		}
+	}
+	return 0, 0, false, it.Err()
+}
