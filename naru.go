@@ -109,16 +109,20 @@ func (n *Node) start(ctx context.Context) error {
 	})
 	n.groups = newGroups(n)
 	n.publisher.Subscribe(n.apply)
+	if n.values.Bool("log.cleaner.enable") {
+		n.cleaner = newCleaner(n.values, n.logs, n.log)
+		n.cleaner.Start()
+	}
+	if err := n.register(ctx); err != nil {
+		return err
+	}
+	// Only now: a client that came earlier would find no broker to create topics on.
 	n.network.Start(server.New(server.Config{
 		NodeID: nodeID(n.values), ClusterID: n.logs.ClusterID(), Static: n.values,
 		Metadata: n.publisher, Controller: n.controller, Replicas: n.replicas, Logs: n.logs,
 		Groups: n.groups, Timer: n.timer, Log: n.log,
 	}))
-	if n.values.Bool("log.cleaner.enable") {
-		n.cleaner = newCleaner(n.values, n.logs, n.log)
-		n.cleaner.Start()
-	}
-	return n.register(ctx)
+	return nil
 }
 
 // listen binds the listeners; nothing is accepted yet.

@@ -56,6 +56,10 @@ func (b *Broker) fetch(c *call) {
 		return
 	}
 	f.call = *c
+	if f.tooMany() {
+		c.respond(&protocol.FetchResponse{ErrorCode: protocol.InvalidRequest})
+		return
+	}
 	session, code := b.sessions.Begin(&f.request, c.version(), nowMs(), randomID())
 	if code != protocol.None {
 		c.respond(&protocol.FetchResponse{ErrorCode: code, SessionId: f.request.SessionId})
@@ -76,6 +80,19 @@ func (b *Broker) fetch(c *call) {
 		f.finish(b.Timer.Cancel(&f.timeout))
 	}
 }
+
+// tooMany reports whether a request names far more partitions than there are: a
+// partition that is named a thousand times would wait a thousand times.
+func (f *fetchCall) tooMany() bool {
+	n := 0
+	for i := range f.request.Topics {
+		n += len(f.request.Topics[i].Partitions)
+	}
+	return n > f.broker.image().PartitionCount()+spareFetchPartitions
+}
+
+// spareFetchPartitions is how many partitions that do not exist a fetch may name.
+const spareFetchPartitions = 1000
 
 // wake tries again after one of the partitions had news.
 func (f *fetchCall) wake() {

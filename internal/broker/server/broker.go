@@ -49,6 +49,9 @@ type Broker struct {
 	rows    [128]*row
 	calls   sync.Pool // of *produceCall
 	fetches sync.Pool // of *fetchCall
+	// heavy lets few large requests be worked on at once: what is decoded and answered
+	// takes many times what came in.
+	heavy chan struct{}
 	// fetchMaxBytes bounds a fetch answer, whatever the client asks for.
 	fetchMaxBytes int64
 	sessions      *fetchsession.Cache
@@ -59,6 +62,7 @@ type Broker struct {
 func New(c Config) *Broker {
 	b := &Broker{
 		Config:        c,
+		heavy:         make(chan struct{}, maxHeavyRequests),
 		fetchMaxBytes: min(int64(c.Static.Int32("fetch.max.bytes")), maxFetchBytes),
 		log:           c.Log,
 		sessions:      fetchsession.NewCache(int(c.Static.Int32("max.incremental.fetch.session.cache.slots"))),
@@ -94,6 +98,10 @@ func (b *Broker) Handle(req *network.Request) {
 			"api_key", int16(header.APIKey), "remote", req.Conn().RemoteAddr().String())
 		req.CloseConnection()
 	case header.APIVersion >= row.served && header.APIVersion <= row.max:
+		if len(body) > heavyRequestBytes && header.APIKey != protocol.KeyProduce {
+			b.heavy <- struct{}{}
+			defer func() { <-b.heavy }()
+		}
 		row.handle(b, c)
 	case header.APIKey == protocol.KeyApiVersions:
 		b.refuseApiVersions(c)
@@ -104,6 +112,13 @@ func (b *Broker) Handle(req *network.Request) {
 		req.CloseConnection()
 	}
 }
+
+// A request other than Produce that is longer than heavyRequestBytes waits until
+// fewer than maxHeavyRequests such are worked on.
+const (
+	heavyRequestBytes = 64 << 10
+	maxHeavyRequests  = 2
+)
 
 // image returns the metadata as of now.
 func (b *Broker) image() *metadata.Image { return b.Metadata.Current() }

@@ -247,7 +247,11 @@ func (g *generator) topLevel() {
 	g.printf("\n// Decode reads the message from b, which its strings and bytes alias.\n")
 	g.printf("func (m *%s) Decode(b []byte, version int16) error {\n", name)
 	g.printf("if version < %d || version > %d {\nreturn wire.UnsupportedVersion(%q, version, %d, %d)\n}\n", lo, hi, name, lo, hi)
-	g.printf("r := wire.NewReader(b)\nm.decode(&r, version)\nreturn r.Finish(%q, version)\n}\n", name)
+	reader := "NewReader"
+	if strings.HasSuffix(name, "Request") {
+		reader = "NewRequestReader"
+	}
+	g.printf("r := wire.%s(b)\nm.decode(&r, version)\nreturn r.Finish(%q, version)\n}\n", reader, name)
 	g.printf("\n// Append appends the message to b.\n")
 	g.printf("func (m *%s) Append(b []byte, version int16) []byte {\nwire.AssertVersion(%q, version, %d, %d)\n", name, name, lo, hi)
 	if last := g.checkMax(g.structs[0]); last >= 0 {

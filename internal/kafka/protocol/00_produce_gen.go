@@ -25,7 +25,7 @@ func (m *ProduceRequest) Decode(b []byte, version int16) error {
 	if version < 3 || version > 13 {
 		return wire.UnsupportedVersion("ProduceRequest", version, 3, 13)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ProduceRequest", version)
 }

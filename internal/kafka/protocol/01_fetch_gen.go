@@ -34,7 +34,7 @@ func (m *FetchRequest) Decode(b []byte, version int16) error {
 	if version < 4 || version > 18 {
 		return wire.UnsupportedVersion("FetchRequest", version, 4, 18)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("FetchRequest", version)
 }

@@ -25,7 +25,7 @@ func (m *ListOffsetsRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 11 {
 		return wire.UnsupportedVersion("ListOffsetsRequest", version, 1, 11)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ListOffsetsRequest", version)
 }

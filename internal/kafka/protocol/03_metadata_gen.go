@@ -25,7 +25,7 @@ func (m *MetadataRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 13 {
 		return wire.UnsupportedVersion("MetadataRequest", version, 0, 13)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("MetadataRequest", version)
 }

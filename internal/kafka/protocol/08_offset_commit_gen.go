@@ -27,7 +27,7 @@ func (m *OffsetCommitRequest) Decode(b []byte, version int16) error {
 	if version < 2 || version > 10 {
 		return wire.UnsupportedVersion("OffsetCommitRequest", version, 2, 10)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("OffsetCommitRequest", version)
 }

@@ -25,7 +25,7 @@ func (m *OffsetFetchRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 10 {
 		return wire.UnsupportedVersion("OffsetFetchRequest", version, 1, 10)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("OffsetFetchRequest", version)
 }

@@ -24,7 +24,7 @@ func (m *FindCoordinatorRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 6 {
 		return wire.UnsupportedVersion("FindCoordinatorRequest", version, 0, 6)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("FindCoordinatorRequest", version)
 }

@@ -29,7 +29,7 @@ func (m *JoinGroupRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 9 {
 		return wire.UnsupportedVersion("JoinGroupRequest", version, 0, 9)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("JoinGroupRequest", version)
 }

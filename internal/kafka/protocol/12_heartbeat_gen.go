@@ -25,7 +25,7 @@ func (m *HeartbeatRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 4 {
 		return wire.UnsupportedVersion("HeartbeatRequest", version, 0, 4)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("HeartbeatRequest", version)
 }

@@ -24,7 +24,7 @@ func (m *LeaveGroupRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 5 {
 		return wire.UnsupportedVersion("LeaveGroupRequest", version, 0, 5)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("LeaveGroupRequest", version)
 }

@@ -28,7 +28,7 @@ func (m *SyncGroupRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 5 {
 		return wire.UnsupportedVersion("SyncGroupRequest", version, 0, 5)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("SyncGroupRequest", version)
 }

@@ -23,7 +23,7 @@ func (m *DescribeGroupsRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 6 {
 		return wire.UnsupportedVersion("DescribeGroupsRequest", version, 0, 6)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DescribeGroupsRequest", version)
 }

@@ -22,7 +22,7 @@ func (m *SaslHandshakeRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("SaslHandshakeRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("SaslHandshakeRequest", version)
 }

@@ -23,7 +23,7 @@ func (m *ApiVersionsRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 4 {
 		return wire.UnsupportedVersion("ApiVersionsRequest", version, 0, 4)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ApiVersionsRequest", version)
 }

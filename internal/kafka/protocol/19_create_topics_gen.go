@@ -24,7 +24,7 @@ func (m *CreateTopicsRequest) Decode(b []byte, version int16) error {
 	if version < 2 || version > 7 {
 		return wire.UnsupportedVersion("CreateTopicsRequest", version, 2, 7)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("CreateTopicsRequest", version)
 }

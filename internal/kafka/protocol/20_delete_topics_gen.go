@@ -24,7 +24,7 @@ func (m *DeleteTopicsRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 6 {
 		return wire.UnsupportedVersion("DeleteTopicsRequest", version, 1, 6)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DeleteTopicsRequest", version)
 }

@@ -23,7 +23,7 @@ func (m *DeleteRecordsRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 2 {
 		return wire.UnsupportedVersion("DeleteRecordsRequest", version, 0, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DeleteRecordsRequest", version)
 }

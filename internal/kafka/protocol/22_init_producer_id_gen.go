@@ -27,7 +27,7 @@ func (m *InitProducerIdRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 6 {
 		return wire.UnsupportedVersion("InitProducerIdRequest", version, 0, 6)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("InitProducerIdRequest", version)
 }

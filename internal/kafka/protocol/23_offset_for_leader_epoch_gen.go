@@ -23,7 +23,7 @@ func (m *OffsetForLeaderEpochRequest) Decode(b []byte, version int16) error {
 	if version < 2 || version > 4 {
 		return wire.UnsupportedVersion("OffsetForLeaderEpochRequest", version, 2, 4)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("OffsetForLeaderEpochRequest", version)
 }

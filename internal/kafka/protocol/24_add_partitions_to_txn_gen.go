@@ -26,7 +26,7 @@ func (m *AddPartitionsToTxnRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 5 {
 		return wire.UnsupportedVersion("AddPartitionsToTxnRequest", version, 0, 5)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("AddPartitionsToTxnRequest", version)
 }

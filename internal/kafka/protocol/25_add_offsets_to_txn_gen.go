@@ -25,7 +25,7 @@ func (m *AddOffsetsToTxnRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 4 {
 		return wire.UnsupportedVersion("AddOffsetsToTxnRequest", version, 0, 4)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("AddOffsetsToTxnRequest", version)
 }

@@ -25,7 +25,7 @@ func (m *EndTxnRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 5 {
 		return wire.UnsupportedVersion("EndTxnRequest", version, 0, 5)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("EndTxnRequest", version)
 }

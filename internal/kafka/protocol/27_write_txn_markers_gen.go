@@ -22,7 +22,7 @@ func (m *WriteTxnMarkersRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 2 {
 		return wire.UnsupportedVersion("WriteTxnMarkersRequest", version, 1, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("WriteTxnMarkersRequest", version)
 }

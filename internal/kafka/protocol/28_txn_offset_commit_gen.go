@@ -29,7 +29,7 @@ func (m *TxnOffsetCommitRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 5 {
 		return wire.UnsupportedVersion("TxnOffsetCommitRequest", version, 0, 5)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("TxnOffsetCommitRequest", version)
 }

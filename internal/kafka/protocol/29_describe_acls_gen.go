@@ -28,7 +28,7 @@ func (m *DescribeAclsRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 3 {
 		return wire.UnsupportedVersion("DescribeAclsRequest", version, 1, 3)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DescribeAclsRequest", version)
 }

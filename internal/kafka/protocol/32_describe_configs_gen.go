@@ -24,7 +24,7 @@ func (m *DescribeConfigsRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 4 {
 		return wire.UnsupportedVersion("DescribeConfigsRequest", version, 1, 4)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DescribeConfigsRequest", version)
 }

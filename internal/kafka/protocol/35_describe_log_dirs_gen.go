@@ -22,7 +22,7 @@ func (m *DescribeLogDirsRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 5 {
 		return wire.UnsupportedVersion("DescribeLogDirsRequest", version, 1, 5)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DescribeLogDirsRequest", version)
 }

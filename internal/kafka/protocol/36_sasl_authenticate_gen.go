@@ -22,7 +22,7 @@ func (m *SaslAuthenticateRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 2 {
 		return wire.UnsupportedVersion("SaslAuthenticateRequest", version, 0, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("SaslAuthenticateRequest", version)
 }

@@ -24,7 +24,7 @@ func (m *CreatePartitionsRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 3 {
 		return wire.UnsupportedVersion("CreatePartitionsRequest", version, 0, 3)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("CreatePartitionsRequest", version)
 }

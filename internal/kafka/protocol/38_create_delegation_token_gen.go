@@ -25,7 +25,7 @@ func (m *CreateDelegationTokenRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 3 {
 		return wire.UnsupportedVersion("CreateDelegationTokenRequest", version, 1, 3)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("CreateDelegationTokenRequest", version)
 }

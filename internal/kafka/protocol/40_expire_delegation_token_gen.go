@@ -23,7 +23,7 @@ func (m *ExpireDelegationTokenRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 2 {
 		return wire.UnsupportedVersion("ExpireDelegationTokenRequest", version, 1, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ExpireDelegationTokenRequest", version)
 }

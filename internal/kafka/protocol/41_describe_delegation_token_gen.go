@@ -22,7 +22,7 @@ func (m *DescribeDelegationTokenRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 3 {
 		return wire.UnsupportedVersion("DescribeDelegationTokenRequest", version, 1, 3)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DescribeDelegationTokenRequest", version)
 }

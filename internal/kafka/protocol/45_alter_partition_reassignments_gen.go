@@ -24,7 +24,7 @@ func (m *AlterPartitionReassignmentsRequest) Decode(b []byte, version int16) err
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("AlterPartitionReassignmentsRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("AlterPartitionReassignmentsRequest", version)
 }

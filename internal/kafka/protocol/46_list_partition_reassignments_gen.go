@@ -23,7 +23,7 @@ func (m *ListPartitionReassignmentsRequest) Decode(b []byte, version int16) erro
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("ListPartitionReassignmentsRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ListPartitionReassignmentsRequest", version)
 }

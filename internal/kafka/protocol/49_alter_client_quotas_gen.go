@@ -23,7 +23,7 @@ func (m *AlterClientQuotasRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("AlterClientQuotasRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("AlterClientQuotasRequest", version)
 }

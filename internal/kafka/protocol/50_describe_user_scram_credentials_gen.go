@@ -22,7 +22,7 @@ func (m *DescribeUserScramCredentialsRequest) Decode(b []byte, version int16) er
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("DescribeUserScramCredentialsRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DescribeUserScramCredentialsRequest", version)
 }

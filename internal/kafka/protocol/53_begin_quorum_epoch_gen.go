@@ -25,7 +25,7 @@ func (m *BeginQuorumEpochRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("BeginQuorumEpochRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("BeginQuorumEpochRequest", version)
 }

@@ -24,7 +24,7 @@ func (m *EndQuorumEpochRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("EndQuorumEpochRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("EndQuorumEpochRequest", version)
 }

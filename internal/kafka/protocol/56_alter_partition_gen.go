@@ -24,7 +24,7 @@ func (m *AlterPartitionRequest) Decode(b []byte, version int16) error {
 	if version < 2 || version > 3 {
 		return wire.UnsupportedVersion("AlterPartitionRequest", version, 2, 3)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("AlterPartitionRequest", version)
 }

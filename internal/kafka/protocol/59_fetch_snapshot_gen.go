@@ -25,7 +25,7 @@ func (m *FetchSnapshotRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("FetchSnapshotRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("FetchSnapshotRequest", version)
 }

@@ -24,7 +24,7 @@ func (m *DescribeClusterRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 2 {
 		return wire.UnsupportedVersion("DescribeClusterRequest", version, 0, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DescribeClusterRequest", version)
 }

@@ -30,7 +30,7 @@ func (m *BrokerRegistrationRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 4 {
 		return wire.UnsupportedVersion("BrokerRegistrationRequest", version, 0, 4)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("BrokerRegistrationRequest", version)
 }

@@ -28,7 +28,7 @@ func (m *BrokerHeartbeatRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 2 {
 		return wire.UnsupportedVersion("BrokerHeartbeatRequest", version, 0, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("BrokerHeartbeatRequest", version)
 }

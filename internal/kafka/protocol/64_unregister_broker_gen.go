@@ -22,7 +22,7 @@ func (m *UnregisterBrokerRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("UnregisterBrokerRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("UnregisterBrokerRequest", version)
 }

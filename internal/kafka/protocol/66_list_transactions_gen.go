@@ -25,7 +25,7 @@ func (m *ListTransactionsRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 2 {
 		return wire.UnsupportedVersion("ListTransactionsRequest", version, 0, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ListTransactionsRequest", version)
 }

@@ -31,7 +31,7 @@ func (m *ConsumerGroupHeartbeatRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("ConsumerGroupHeartbeatRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ConsumerGroupHeartbeatRequest", version)
 }

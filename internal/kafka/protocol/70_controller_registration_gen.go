@@ -26,7 +26,7 @@ func (m *ControllerRegistrationRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("ControllerRegistrationRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ControllerRegistrationRequest", version)
 }

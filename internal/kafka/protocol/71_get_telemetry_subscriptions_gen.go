@@ -22,7 +22,7 @@ func (m *GetTelemetrySubscriptionsRequest) Decode(b []byte, version int16) error
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("GetTelemetrySubscriptionsRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("GetTelemetrySubscriptionsRequest", version)
 }

@@ -26,7 +26,7 @@ func (m *PushTelemetryRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("PushTelemetryRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("PushTelemetryRequest", version)
 }

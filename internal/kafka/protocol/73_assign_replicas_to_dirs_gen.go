@@ -24,7 +24,7 @@ func (m *AssignReplicasToDirsRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("AssignReplicasToDirsRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("AssignReplicasToDirsRequest", version)
 }

@@ -26,7 +26,7 @@ func (m *ShareGroupHeartbeatRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 1 {
 		return wire.UnsupportedVersion("ShareGroupHeartbeatRequest", version, 1, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ShareGroupHeartbeatRequest", version)
 }

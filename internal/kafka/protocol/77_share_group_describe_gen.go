@@ -23,7 +23,7 @@ func (m *ShareGroupDescribeRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 1 {
 		return wire.UnsupportedVersion("ShareGroupDescribeRequest", version, 1, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ShareGroupDescribeRequest", version)
 }

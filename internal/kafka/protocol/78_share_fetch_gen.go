@@ -33,7 +33,7 @@ func (m *ShareFetchRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 2 {
 		return wire.UnsupportedVersion("ShareFetchRequest", version, 1, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ShareFetchRequest", version)
 }

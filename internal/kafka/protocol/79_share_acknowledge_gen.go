@@ -26,7 +26,7 @@ func (m *ShareAcknowledgeRequest) Decode(b []byte, version int16) error {
 	if version < 1 || version > 2 {
 		return wire.UnsupportedVersion("ShareAcknowledgeRequest", version, 1, 2)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ShareAcknowledgeRequest", version)
 }

@@ -27,7 +27,7 @@ func (m *AddRaftVoterRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("AddRaftVoterRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("AddRaftVoterRequest", version)
 }

@@ -24,7 +24,7 @@ func (m *RemoveRaftVoterRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("RemoveRaftVoterRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("RemoveRaftVoterRequest", version)
 }

@@ -27,7 +27,7 @@ func (m *UpdateRaftVoterRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("UpdateRaftVoterRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("UpdateRaftVoterRequest", version)
 }

@@ -23,7 +23,7 @@ func (m *ReadShareGroupStateRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("ReadShareGroupStateRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ReadShareGroupStateRequest", version)
 }

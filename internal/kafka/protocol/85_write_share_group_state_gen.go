@@ -23,7 +23,7 @@ func (m *WriteShareGroupStateRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("WriteShareGroupStateRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("WriteShareGroupStateRequest", version)
 }

@@ -23,7 +23,7 @@ func (m *ReadShareGroupStateSummaryRequest) Decode(b []byte, version int16) erro
 	if version < 0 || version > 1 {
 		return wire.UnsupportedVersion("ReadShareGroupStateSummaryRequest", version, 0, 1)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("ReadShareGroupStateSummaryRequest", version)
 }

@@ -38,7 +38,7 @@ func (m *StreamsGroupHeartbeatRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("StreamsGroupHeartbeatRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("StreamsGroupHeartbeatRequest", version)
 }

@@ -23,7 +23,7 @@ func (m *StreamsGroupDescribeRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("StreamsGroupDescribeRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("StreamsGroupDescribeRequest", version)
 }

@@ -23,7 +23,7 @@ func (m *DeleteShareGroupOffsetsRequest) Decode(b []byte, version int16) error {
 	if version < 0 || version > 0 {
 		return wire.UnsupportedVersion("DeleteShareGroupOffsetsRequest", version, 0, 0)
 	}
-	r := wire.NewReader(b)
+	r := wire.NewRequestReader(b)
 	m.decode(&r, version)
 	return r.Finish("DeleteShareGroupOffsetsRequest", version)
 }

@@ -20,7 +20,11 @@ func (r *Reader) ArrayLen(flexible, nullable bool, minSize int) int {
 	case n > len(r.b)/minSize:
 		r.Fail(ErrCount)
 		return 0
+	case r.limited && n > r.left:
+		r.Fail(ErrElements)
+		return 0
 	}
+	r.left -= n
 	return n
 }
 

@@ -17,6 +17,8 @@ var (
 	// ErrCount says that an array announces more elements than the rest of the
 	// buffer could hold.
 	ErrCount = errors.New("an array announces more elements than the buffer can hold")
+	// ErrElements says that a request names more things than any request may.
+	ErrElements = errors.New("a request has too many array elements")
 	// ErrNull says that a field which may not be null is null.
 	ErrNull = errors.New("a field that may not be null is null")
 	// ErrVarint says that a variable-length integer is too long for its type.
@@ -41,10 +43,24 @@ type Reader struct {
 	err   error
 	start int // capacity of the whole buffer, from which positions are counted
 	at    int // position of the first error
+	// left is how many array elements may still be read, in a request.
+	left    int
+	limited bool
 }
 
 // NewReader returns a Reader at the start of b. What is read from it aliases b.
 func NewReader(b []byte) Reader { return Reader{b: b, start: cap(b)} }
+
+// MaxRequestElements is how many array elements a request may have in all. A
+// decoded element takes many times the bytes it takes on the wire, and so does what
+// is answered about it; no client needs as many in one request.
+const MaxRequestElements = 1 << 17
+
+// NewRequestReader is NewReader for a request, which may have at most
+// MaxRequestElements array elements.
+func NewRequestReader(b []byte) Reader {
+	return Reader{b: b, start: cap(b), left: MaxRequestElements, limited: true}
+}
 
 // Err returns the first error, or nil.
 func (r *Reader) Err() error { return r.err }

@@ -252,3 +252,18 @@ func TestWhatCannotBeSentIsABug(t *testing.T) {
 		})
 	}
 }
+
+// TestRequestReaderBoundsElementsInAll checks the limit that keeps a small frame
+// from becoming a large request.
+func TestRequestReaderBoundsElementsInAll(t *testing.T) {
+	frame := AppendInt32(nil, MaxRequestElements+1)
+	frame = append(frame, make([]byte, MaxRequestElements+1)...)
+	r := NewRequestReader(frame)
+	if got := r.Int8s(nil, false, false); len(got) > 0 || !errors.Is(r.Err(), ErrElements) {
+		t.Errorf("%d elements were read, error %v", len(got), r.Err())
+	}
+	response := NewReader(frame)
+	if got := response.Int8s(nil, false, false); len(got) != MaxRequestElements+1 || response.Err() != nil {
+		t.Errorf("a response with %d elements: %v", len(got), response.Err())
+	}
+}
