@@ -25,7 +25,17 @@ func (b *batchBuilder) build(out *Effects, first, maxBytes int, nowMs int64) (ba
 		return nil, 0, fmt.Errorf("a record of %d bytes, a batch may have %d: %w",
 			s.keyLen+s.valueLen, maxBytes, protocol.RecordListTooLarge)
 	}
-	b.builder.Reset(record.DefaultSpec())
+	spec := record.DefaultSpec()
+	if s := out.records[first]; s.txn != nil {
+		spec.ProducerID, spec.ProducerEpoch, spec.Transactional = s.txn.ID, s.txn.Epoch, true
+		if s.marker != nil {
+			if b.buf, err = record.AppendEndTxn(b.buf[:0], spec, *s.marker, nowMs, &b.builder); err != nil {
+				return nil, 0, fmt.Errorf("building a marker: %w", err)
+			}
+			return b.buf, n, nil
+		}
+	}
+	b.builder.Reset(spec)
 	for _, s := range out.records[first : first+n] {
 		key, value := out.keyValue(s)
 		if err := b.builder.Append(nowMs, key, value); err != nil {
@@ -40,7 +50,8 @@ func (b *batchBuilder) build(out *Effects, first, maxBytes int, nowMs int64) (ba
 }
 
 // fit returns how many records from first on fit into maxBytes: whole events, or
-// as much as possible of one event that does not fit.
+// as much as possible of one event that does not fit. A batch belongs to one producer
+// or none, and a marker is a batch of its own.
 func fit(out *Effects, first, maxBytes int) int {
 	size, n, whole := record.HeaderSize, 0, 0
 	mark := 0
@@ -48,6 +59,9 @@ func fit(out *Effects, first, maxBytes int) int {
 		mark++
 	}
 	for i := first; i < len(out.records); i++ {
+		if i > first && !out.records[i].together(&out.records[first]) {
+			return n
+		}
 		size += out.records[i].keyLen + max(out.records[i].valueLen, 0) + recordOverhead
 		if size > maxBytes {
 			break
@@ -62,6 +76,14 @@ func fit(out *Effects, first, maxBytes int) int {
 		return whole
 	}
 	return n
+}
+
+// together tells whether two records may be in one batch.
+func (s *span) together(o *span) bool {
+	if s.marker != nil || o.marker != nil || (s.txn == nil) != (o.txn == nil) {
+		return false
+	}
+	return s.txn == nil || *s.txn == *o.txn
 }
 
 // applyBatch gives the records of one batch from offset on to the core.
@@ -81,6 +103,7 @@ func applyBatch(core Core, batch record.Batch, offset int64, scratch *record.Scr
 		if err != nil || !ok {
 			return 0, err
 		}
+		origin.CoordinatorEpoch = marker.CoordinatorEpoch
 		return 1, core.ApplyMarker(origin, marker.Type == record.ControlCommit)
 	}
 	it, err := batch.Iterate(scratch)

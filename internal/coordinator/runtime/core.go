@@ -1,6 +1,9 @@
 package runtime
 
-import "github.com/naru-stream/naru/internal/kafka/protocol"
+import (
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/record"
+)
 
 // Core is the pure state machine of one partition of an internal topic. The
 // runtime calls it from one goroutine at a time. A core must not keep out, nor the
@@ -94,6 +97,9 @@ type Origin struct {
 	// Transactional tells that the record counts only once the marker of its
 	// producer's transaction says so.
 	Transactional bool
+
+	// CoordinatorEpoch is that of a marker.
+	CoordinatorEpoch int32
 }
 
 // TimerKey names one timer of a core. Setting a timer that is set moves it.
@@ -117,7 +123,15 @@ type Effects struct {
 type span struct {
 	keyAt    int // where in the arena the key starts; the value follows it
 	keyLen   int
-	valueLen int // -1: tombstone
+	valueLen int       // -1: tombstone
+	txn      *Producer // nil: not in a transaction
+	marker   *record.EndTxnMarker
+}
+
+// Producer is the transactional producer in whose name a core writes.
+type Producer struct {
+	ID    int64
+	Epoch int16
 }
 
 type timerOp struct {
@@ -136,6 +150,22 @@ func (e *Effects) Write(key, value []byte) {
 		e.arena = append(e.arena, value...)
 	}
 	e.records = append(e.records, s)
+}
+
+// WriteInTransaction appends one record that counts when the producer's transaction is
+// committed.
+func (e *Effects) WriteInTransaction(p *Producer, key, value []byte) {
+	e.Write(key, value)
+	e.records[len(e.records)-1].txn = p
+}
+
+// WriteMarker appends the marker that ends the producer's transaction in the partition.
+func (e *Effects) WriteMarker(p *Producer, commit bool, coordinatorEpoch int32) {
+	marker := &record.EndTxnMarker{Type: record.ControlAbort, CoordinatorEpoch: coordinatorEpoch}
+	if commit {
+		marker.Type = record.ControlCommit
+	}
+	e.records = append(e.records, span{keyAt: len(e.arena), txn: p, marker: marker})
 }
 
 // Answer sends the call's reply once everything written so far is committed.
@@ -166,6 +196,7 @@ func (e *Effects) keyValue(s span) (key, value []byte) {
 func (e *Effects) reset() {
 	clear(e.answers)
 	clear(e.timers)
+	clear(e.records)
 	e.arena, e.records, e.marks = e.arena[:0], e.records[:0], e.marks[:0]
 	e.answers, e.timers = e.answers[:0], e.timers[:0]
 }
