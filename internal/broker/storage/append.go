@@ -42,6 +42,11 @@ type Append struct {
 	// TransactionVersion is that of the markers among the batches, of a transaction
 	// coordinator; 0 otherwise.
 	TransactionVersion int16
+	// Guarded says that the batches belong to a transaction that was verified after
+	// TransactionGuard was taken from Log.TransactionGuard: they are refused if the
+	// producer's transaction has ended since.
+	Guarded          bool
+	TransactionGuard int64
 	// Done is called exactly once, without locks held, perhaps before Log.Append
 	// returns. It must not wait for the log.
 	Done func(*Append)

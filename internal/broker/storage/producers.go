@@ -10,6 +10,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
+	"github.com/naru-stream/naru/internal/kafka/record"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -28,6 +29,11 @@ func (l *Log) admit(a *Append, nowMs int64) error {
 	}
 	l.producers.mu.Lock()
 	defer l.producers.mu.Unlock()
+	if a.Guarded {
+		if err := l.producers.state.Guarded(record.Batch(a.Batches).ProducerID(), a.TransactionGuard); err != nil {
+			return err
+		}
+	}
 	res, err := l.producers.state.Prepare(a.Batches, a.Origin, a.TransactionVersion, nowMs)
 	if err != nil || !res.Duplicate || a.Origin == OriginReplication {
 		return err
@@ -388,6 +394,21 @@ func (l *Log) OpenTransaction(producerID int64) (firstOffset int64, ok bool, err
 	}
 	first, open := l.producers.state.OpenTransaction(producerID)
 	return first, open, nil
+}
+
+// TransactionGuard prepares the verification of a producer's transaction; see
+// producerstate.State.Guard.
+func (l *Log) TransactionGuard(producerID int64, epoch int16) (guard int64, open bool, err error) {
+	if err := l.needProducers(); err != nil {
+		return 0, false, err
+	}
+	l.producers.mu.Lock()
+	defer l.producers.mu.Unlock()
+	if l.producers.state == nil { // dropped by a truncation that runs right now
+		return 0, false, nil
+	}
+	guard, open = l.producers.state.Guard(producerID, epoch)
+	return guard, open, nil
 }
 
 // AbortedTransactions returns the aborted transactions that a read_committed fetch

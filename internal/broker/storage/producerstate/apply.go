@@ -129,6 +129,7 @@ func (s *State) applyMarker(p *producer, b record.Batch, m record.EndTxnMarker, 
 	p.setEpoch(b.ProducerEpoch())
 	p.coordinatorEpoch = max(p.coordinatorEpoch, m.CoordinatorEpoch)
 	p.lastTimestamp = b.MaxTimestamp()
+	p.endedAt = b.LastOffset()
 	if p.txnFirstOffset == NoOffset {
 		return nil
 	}

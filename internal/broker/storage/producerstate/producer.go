@@ -35,6 +35,7 @@ func (b *batch) firstSeq() int32 {
 type producer struct {
 	id               int64
 	txnFirstOffset   int64 // NoOffset: no open transaction
+	endedAt          int64 // offset of the last marker seen in this run, see State.Guard
 	lastTimestamp    int64 // ms, of the last batch or marker
 	lastSeenMs       int64 // the broker's time of the last batch
 	batches          [Window]batch
@@ -47,6 +48,7 @@ func newProducer(id int64) producer {
 	return producer{
 		id:               id,
 		txnFirstOffset:   NoOffset,
+		endedAt:          NoOffset,
 		lastTimestamp:    record.NoTimestamp,
 		coordinatorEpoch: -1,
 		epoch:            record.NoProducerEpoch,

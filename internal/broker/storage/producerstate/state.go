@@ -304,6 +304,26 @@ func (s *State) OpenTransaction(producerID int64) (firstOffset int64, ok bool) {
 	return n.txnFirstOffset, true
 }
 
+// Guard is taken before the transaction coordinator is asked whether the producer's
+// transaction is under way, and checked (Guarded) when its records are written: a marker
+// that came between the two ended that transaction, and the records would open one that
+// nobody ends. Open says that the transaction is open here in this very epoch, so that
+// nobody needs to be asked.
+func (s *State) Guard(producerID int64, epoch int16) (guard int64, open bool) {
+	n := s.producers[producerID]
+	return s.endOffset, n != nil && n.txnFirstOffset != NoOffset && n.epoch == epoch
+}
+
+// Guarded returns INVALID_TXN_STATE if a transaction of the producer has ended since
+// the guard was taken.
+func (s *State) Guarded(producerID, guard int64) error {
+	if n := s.producers[producerID]; n != nil && n.endedAt >= guard {
+		return fmt.Errorf("the transaction of producer %d ended at offset %d while its records were on their way: %w",
+			producerID, n.endedAt, protocol.InvalidTxnState)
+	}
+	return nil
+}
+
 // EndOffset returns the offset behind the last batch that was applied: where a
 // replay would go on, and what a snapshot taken now covers.
 func (s *State) EndOffset() int64 { return s.endOffset }

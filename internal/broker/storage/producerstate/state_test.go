@@ -56,6 +56,9 @@ func TestReplayFromAnySnapshotEqualsLiveState(t *testing.T) {
 			}
 		}
 		m.run("rollback")
+		for _, n := range m.state.producers {
+			n.endedAt = NoOffset // concerns requests that are under way
+		}
 		want := sortedProducers(m.state)
 		var aborted []AbortedTxn
 		for i, snap := range snapshots {
@@ -73,6 +76,9 @@ func TestReplayFromAnySnapshotEqualsLiveState(t *testing.T) {
 				if rest = next; b.BaseOffset() >= from {
 					aborted = append(aborted, s.Replay(b, m.now)...)
 				}
+			}
+			for _, n := range s.producers {
+				n.endedAt = NoOffset
 			}
 			if !cmp.Equal(sortedProducers(s), want) {
 				live := m.describe()
@@ -297,5 +303,37 @@ func BenchmarkPrepareCommit(b *testing.B) {
 		}
 		s.Commit()
 		next()
+	}
+}
+
+func TestARecordThatWasOvertakenByItsTransactionsEndIsNotWritten(t *testing.T) {
+	m := newModel()
+	guard, isOpen := m.state.Guard(7, 1)
+	if isOpen {
+		t.Fatal("a producer that is not known has a transaction")
+	}
+	m.run("data pid=7 epoch=1 seq=0 txn")
+	if _, isOpen := m.state.Guard(7, 1); !isOpen {
+		t.Fatal("the transaction is not open")
+	}
+	if _, isOpen := m.state.Guard(7, 2); isOpen {
+		t.Fatal("the transaction is open in another epoch")
+	}
+	if err := m.state.Guarded(7, guard); err != nil {
+		t.Fatal(err)
+	}
+	guard, _ = m.state.Guard(7, 1)
+	m.run("marker pid=7 epoch=1 coordinator=0 commit prepare")
+	if err := m.state.Guarded(7, guard); !errors.Is(err, protocol.InvalidTxnState) {
+		t.Fatalf("records that the marker overtook: %v", err)
+	}
+	m.run("rollback")
+	if err := m.state.Guarded(7, guard); err != nil {
+		t.Fatalf("the marker was not written after all: %v", err)
+	}
+	m.run("marker pid=7 epoch=1 coordinator=0 commit")
+	guard, _ = m.state.Guard(7, 1)
+	if err := m.state.Guarded(7, guard); err != nil {
+		t.Fatalf("records verified after the marker: %v", err)
 	}
 }
