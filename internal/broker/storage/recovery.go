@@ -243,6 +243,7 @@ func (r *recovery) scan(seg *segment, f vfs.File, size int64, full bool) (int64,
 		}
 		if err == nil && (full || sc.Position+sc.Size == size) {
 			err = sc.CheckCRC()
+			b = sc.Header // may have moved
 		}
 		if err != nil {
 			return seg.size, fmt.Errorf("at position %d: %w", sc.Position, err)
