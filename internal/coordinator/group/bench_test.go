@@ -119,7 +119,7 @@ func BenchmarkReplay(b *testing.B) {
 func BenchmarkHeartbeat(b *testing.B) {
 	settings := DefaultSettings()
 	settings.classic.MaxSize = settings.MaxSize
-	c := newCore(&settings)
+	c := newCore(&settings, &cluster{})
 	value := coordrecord.GroupMetadataValue{ProtocolType: "consumer", Generation: 1, Protocol: ptr("range")}
 	var calls []*classic.HeartbeatCall
 	for i := range 1000 {

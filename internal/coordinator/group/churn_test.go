@@ -23,7 +23,7 @@ type churn struct {
 // crowd is one group as an observer sees it who believes only what was answered.
 type crowd struct {
 	id         string
-	consumers  []*consumer
+	consumers  []*joiner
 	leaders    map[term]string
 	commits    map[int]*history
 	partitions int
@@ -44,7 +44,7 @@ type history struct {
 	nextOffset int64
 }
 
-type consumer struct {
+type joiner struct {
 	crowd      *crowd
 	name       string
 	instance   *string
@@ -75,14 +75,14 @@ func newChurn(t *testing.T, seed uint64) *churn {
 
 func (c *churn) add(g *crowd) {
 	c.members++
-	m := &consumer{crowd: g, name: fmt.Sprint("m", c.members), version: []int16{3, 5, 9}[c.rnd.IntN(3)]}
+	m := &joiner{crowd: g, name: fmt.Sprint("m", c.members), version: []int16{3, 5, 9}[c.rnd.IntN(3)]}
 	if m.version >= 5 && c.rnd.IntN(3) == 0 {
 		m.instance = ptr(fmt.Sprint("static", c.members))
 	}
 	g.consumers = append(g.consumers, m)
 }
 
-func (c *churn) join(m *consumer) {
+func (c *churn) join(m *joiner) {
 	m.waiting, m.stable, m.joined = true, false, false
 	req := &protocol.JoinGroupRequest{
 		GroupId: m.crowd.id, MemberId: m.memberID, GroupInstanceId: m.instance, ProtocolType: "consumer",
@@ -95,7 +95,7 @@ func (c *churn) join(m *consumer) {
 	c.c.JoinGroup(ctx(m.name, m.version), req, func(r *protocol.JoinGroupResponse) { c.joined(m, r) })
 }
 
-func (c *churn) joined(m *consumer, r *protocol.JoinGroupResponse) {
+func (c *churn) joined(m *joiner, r *protocol.JoinGroupResponse) {
 	m.waiting = false
 	if r.ErrorCode != protocol.None {
 		c.rejected(m, r.ErrorCode)
@@ -127,7 +127,7 @@ func (c *churn) joined(m *consumer, r *protocol.JoinGroupResponse) {
 }
 
 // rejected does what a client does with an error.
-func (c *churn) rejected(m *consumer, code protocol.ErrorCode) {
+func (c *churn) rejected(m *joiner, code protocol.ErrorCode) {
 	m.stable, m.joined = false, false
 	switch code {
 	case protocol.UnknownMemberId, protocol.GroupMaxSizeReached:
@@ -137,7 +137,7 @@ func (c *churn) rejected(m *consumer, code protocol.ErrorCode) {
 	}
 }
 
-func (c *churn) sync(m *consumer) {
+func (c *churn) sync(m *joiner) {
 	g := m.crowd
 	req := &protocol.SyncGroupRequest{GroupId: g.id, MemberId: m.memberID, GenerationId: m.generation, GroupInstanceId: m.instance}
 	if len(m.leads) > 0 {
@@ -165,7 +165,7 @@ func (c *churn) sync(m *consumer) {
 }
 
 // checkOwners sees to it that no partition has two owners in one generation.
-func (c *churn) checkOwners(m *consumer, generation int32) {
+func (c *churn) checkOwners(m *joiner, generation int32) {
 	for _, other := range m.crowd.consumers {
 		if other == m || !other.stable || other.gone || other.generation != generation {
 			continue
@@ -179,7 +179,7 @@ func (c *churn) checkOwners(m *consumer, generation int32) {
 	}
 }
 
-func (c *churn) heartbeat(m *consumer) {
+func (c *churn) heartbeat(m *joiner) {
 	c.c.Heartbeat(ctx(m.name, 4), &protocol.HeartbeatRequest{
 		GroupId: m.crowd.id, MemberId: m.memberID, GenerationId: m.generation, GroupInstanceId: m.instance,
 	}, func(r *protocol.HeartbeatResponse) {
@@ -191,7 +191,7 @@ func (c *churn) heartbeat(m *consumer) {
 	})
 }
 
-func (c *churn) commit(m *consumer) {
+func (c *churn) commit(m *joiner) {
 	if len(m.owns) == 0 {
 		return
 	}
@@ -227,7 +227,7 @@ func (c *churn) commit(m *consumer) {
 	})
 }
 
-func (c *churn) leave(m *consumer) {
+func (c *churn) leave(m *joiner) {
 	m.gone = true
 	c.c.LeaveGroup(ctx(m.name, 5), &protocol.LeaveGroupRequest{
 		GroupId: m.crowd.id, Members: []protocol.LeaveGroupRequestMemberIdentity{{MemberId: m.memberID, GroupInstanceId: m.instance}},
@@ -235,7 +235,7 @@ func (c *churn) leave(m *consumer) {
 }
 
 // act lets a consumer do what comes next, or something unexpected.
-func (c *churn) act(m *consumer) {
+func (c *churn) act(m *joiner) {
 	switch luck := c.rnd.IntN(400); {
 	case luck == 0:
 		c.leave(m)
@@ -245,7 +245,7 @@ func (c *churn) act(m *consumer) {
 		// It is started again and has forgotten who it was.
 		m.memberID, m.stable, m.joined, m.waiting = "", false, false, false
 		m.gone = true
-		m.crowd.consumers = append(m.crowd.consumers, &consumer{crowd: m.crowd, name: m.name, instance: m.instance, version: m.version})
+		m.crowd.consumers = append(m.crowd.consumers, &joiner{crowd: m.crowd, name: m.name, instance: m.instance, version: m.version})
 	case m.waiting:
 	case m.stable && luck%2 == 0:
 		c.commit(m)
@@ -329,7 +329,7 @@ func TestHundredsOfMembersComeAndGoWithoutHarm(t *testing.T) {
 							c.act(m)
 						}
 					}
-					g.consumers = slices.DeleteFunc(g.consumers, func(m *consumer) bool { return m.gone && !m.waiting })
+					g.consumers = slices.DeleteFunc(g.consumers, func(m *joiner) bool { return m.gone && !m.waiting })
 				}
 				c.disturb()
 				c.Advance(int64(c.rnd.IntN(400)))

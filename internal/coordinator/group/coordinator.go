@@ -4,11 +4,12 @@ import (
 	"log/slog"
 	"math"
 	"sync/atomic"
-	"unicode/utf16"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
 // TopicName is the internal topic in which groups and offsets are kept.
@@ -22,9 +23,9 @@ const (
 	// MaxOffsetsPerGroup is how many partitions a group may have offsets for.
 	MaxOffsetsPerGroup = 1_000_000
 
-	// topicDeletedRetryMs is the pause before a partition that was not ready is told
-	// again that a topic is gone.
-	topicDeletedRetryMs = 1000
+	// notReadyRetryMs is the pause before a partition that was not ready is told
+	// again what has changed in the cluster.
+	notReadyRetryMs = 1000
 
 	// recordReserveBytes is what a batch needs beside its largest record.
 	recordReserveBytes = 512
@@ -60,6 +61,9 @@ type Settings struct {
 	// MaxBatchBytes is max.message.bytes of the topic.
 	MaxBatchBytes int
 
+	// Consumer are the settings of consumer groups.
+	Consumer consumer.Config
+
 	classic classic.Config
 }
 
@@ -76,6 +80,13 @@ func DefaultSettings() Settings {
 		CommitTimeoutMs:          5_000,
 		LoadBufferBytes:          5 << 20,
 		MaxBatchBytes:            1_048_588,
+		Consumer: consumer.Config{
+			SessionTimeoutMs:     45_000,
+			HeartbeatIntervalMs:  5_000,
+			AssignmentIntervalMs: 1_000,
+			MaxSize:              math.MaxInt32,
+			Assignors:            []string{"uniform", "range"},
+		},
 	}
 }
 
@@ -114,15 +125,18 @@ type Coordinator struct {
 	newUUID    func() string
 	clock      runtime.Clock
 	partitions atomic.Int32
+	metadata   atomic.Pointer[published]
 	rt         *runtime.Runtime
 }
 
 // New returns a coordinator that leads no partition yet.
 func New(cfg Config) *Coordinator {
-	return build(cfg, func(_ int32, settings *Settings) runtime.Core { return newCore(settings) })
+	return build(cfg, func(_ int32, settings *Settings, view consumer.Metadata) runtime.Core {
+		return newCore(settings, view)
+	})
 }
 
-func build(cfg Config, makeCore func(partition int32, settings *Settings) runtime.Core) *Coordinator {
+func build(cfg Config, makeCore func(partition int32, settings *Settings, view consumer.Metadata) runtime.Core) *Coordinator {
 	c := &Coordinator{settings: cfg.Settings, newUUID: cfg.NewUUID, clock: cfg.Clock}
 	c.settings.classic = classic.Config{
 		MaxSize:                 cfg.Settings.MaxSize,
@@ -130,11 +144,14 @@ func build(cfg Config, makeCore func(partition int32, settings *Settings) runtim
 		MaxRecordBytes:          cfg.Settings.MaxBatchBytes - classic.MaxNameBytes - recordReserveBytes,
 	}
 	c.partitions.Store(cfg.Partitions)
+	c.metadata.Store(&published{image{of: metadata.NewImage()}})
 	c.rt = runtime.New(runtime.Config{
-		Topic:           TopicName,
-		Log:             cfg.Log,
-		Clock:           cfg.Clock,
-		NewCore:         func(partition int32) runtime.Core { return makeCore(partition, &c.settings) },
+		Topic: TopicName,
+		Log:   cfg.Log,
+		Clock: cfg.Clock,
+		NewCore: func(partition int32) runtime.Core {
+			return makeCore(partition, &c.settings, c.metadata.Load().Metadata)
+		},
 		Go:              cfg.Go,
 		WriteTimeoutMs:  cfg.Settings.CommitTimeoutMs,
 		LoadBufferBytes: cfg.Settings.LoadBufferBytes,
@@ -155,23 +172,7 @@ func (c *Coordinator) PartitionFor(groupID string) int32 {
 
 // PartitionFor returns which of n partitions of __consumer_offsets holds the group:
 // the hash that Java gives the id, made positive, modulo n.
-func PartitionFor(groupID string, n int32) int32 {
-	hash := int32(0)
-	for _, r := range groupID {
-		if r1, r2 := utf16.EncodeRune(r); r1 != '\uFFFD' {
-			hash = 31*(31*hash+r1) + r2
-		} else {
-			hash = 31*hash + r
-		}
-	}
-	switch {
-	case hash == math.MinInt32:
-		hash = 0
-	case hash < 0:
-		hash = -hash
-	}
-	return hash % n
-}
+func PartitionFor(groupID string, n int32) int32 { return runtime.PartitionFor(groupID, n) }
 
 // OnElected tells that this node leads the partition of the topic in leaderEpoch.
 func (c *Coordinator) OnElected(partition, leaderEpoch int32) { c.rt.Elect(partition, leaderEpoch) }
@@ -189,7 +190,7 @@ func (c *Coordinator) OnTopicDeleted(topic string) {
 func (c *Coordinator) tellTopicDeleted(partition int32, topic string) {
 	call := &topicDeleted{topic: topic}
 	call.retry = func() {
-		c.clock.AfterFunc(topicDeletedRetryMs, func() { c.tellTopicDeleted(partition, topic) })
+		c.clock.AfterFunc(notReadyRetryMs, func() { c.tellTopicDeleted(partition, topic) })
 	}
 	c.rt.Submit(partition, call)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/assert"
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -28,9 +29,13 @@ const (
 // memberGroup is a group of any kind. The kinds share their ids: a request of one kind
 // for a group of another is refused.
 type memberGroup interface {
-	State() classic.State
+	fmt.Stringer
+	StateName() string
 	ProtocolType() string
 	ValidateCommit(memberID string, instanceID *string, generation int32, transactional bool) protocol.ErrorCode
+	CommitVersion(memberID string) int16
+	MayCommit(memberID string, generation int32, topicID wire.UUID, partition int32) protocol.ErrorCode
+	ValidateFetch(memberID *string, epoch int32) protocol.ErrorCode
 	ValidateOffsetDelete() protocol.ErrorCode
 	ValidateDelete() protocol.ErrorCode
 	Subscribed(topic string) bool
@@ -46,6 +51,7 @@ type memberGroup interface {
 // core is the groups and offsets of one partition of __consumer_offsets.
 type core struct {
 	settings *Settings
+	around   consumer.Surroundings
 	groups   map[string]memberGroup
 	offsets  offsets.Store
 	expiring bool // timerExpiry is set
@@ -53,8 +59,11 @@ type core struct {
 	key, value []byte // scratch for records
 }
 
-func newCore(settings *Settings) *core {
-	return &core{settings: settings, groups: make(map[string]memberGroup)}
+func newCore(settings *Settings, metadata consumer.Metadata) *core {
+	return &core{
+		settings: settings, groups: make(map[string]memberGroup),
+		around: consumer.Surroundings{Config: &settings.Consumer, Metadata: metadata},
+	}
 }
 
 func (c *core) env(nowMs int64, out *runtime.Effects) classic.Env {
@@ -69,6 +78,8 @@ func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
 		c.commit(env, call)
 	case *classic.HeartbeatCall:
 		c.heartbeat(env, call)
+	case *consumer.HeartbeatCall:
+		c.consumerHeartbeat(env, call)
 	case *fetchCall:
 		c.fetch(env, call)
 	case *joinCall:
@@ -81,12 +92,16 @@ func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
 		c.list(env, call)
 	case *describeCall:
 		c.describe(env, call)
+	case *consumerDescribeCall:
+		c.describeConsumers(env, call)
 	case *deleteCall:
 		c.deleteGroups(env, call)
 	case *offsetDeleteCall:
 		c.deleteOffsets(env, call)
 	case *topicDeleted:
 		c.forgetTopic(env, call)
+	case *metadataChanged:
+		c.takeMetadata(env, call)
 	default:
 		assert.That(false, "the group coordinator has no handler for %T", call)
 	}
@@ -128,9 +143,7 @@ func (c *core) Apply(key, value []byte, _ runtime.Origin) error {
 	case recordGroup:
 		return c.applyGroup(key[2:], value)
 	default:
-		// A record of a kind of group that came later than this code. Kafka skips
-		// them too, so that a downgrade stays possible.
-		return nil
+		return c.applyConsumer(key, value)
 	}
 }
 
@@ -158,7 +171,9 @@ func (c *core) applyGroup(key, value []byte) error {
 		return err
 	}
 	if value == nil {
-		delete(c.groups, id)
+		if _, ok := c.groups[id].(*classic.Group); ok {
+			delete(c.groups, id)
+		}
 		return nil
 	}
 	g, err := classic.FromRecord(id, value)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -20,16 +21,26 @@ type (
 // a group that does not exist; before, it is a dead group.
 const describeNotFoundVersion = 6
 
-// classicType is the type of classic groups as ListGroups prints it.
-const classicType = "classic"
+// Types of groups as ListGroups prints them.
+const (
+	classicType  = "classic"
+	consumerType = "consumer"
+)
+
+func typeOf(g memberGroup) string {
+	if _, ok := g.(*consumer.Group); ok {
+		return consumerType
+	}
+	return classicType
+}
 
 func (c *core) list(env classic.Env, call *listCall) {
 	for _, id := range c.ids() {
 		g := c.groups[id]
-		state := g.State().String()
-		if passes(call.Request.StatesFilter, state) && passes(call.Request.TypesFilter, classicType) {
+		state, kind := g.StateName(), typeOf(g)
+		if passes(call.Request.StatesFilter, state) && passes(call.Request.TypesFilter, kind) {
 			call.Response.Groups = append(call.Response.Groups, protocol.ListGroupsResponseListedGroup{
-				GroupId: id, ProtocolType: g.ProtocolType(), GroupState: state, GroupType: classicType,
+				GroupId: id, ProtocolType: g.ProtocolType(), GroupState: state, GroupType: kind,
 			})
 		}
 	}
@@ -54,6 +65,9 @@ func (c *core) describe(env classic.Env, call *describeCall) {
 		out.GroupState = classic.Dead.String()
 		if call.Context.Version >= describeNotFoundVersion {
 			message := "Group " + id + " not found."
+			if c.groups[id] != nil {
+				message = "Group " + id + " is not a classic group."
+			}
 			out.ErrorCode, out.ErrorMessage = protocol.GroupIdNotFound, &message
 		}
 	}

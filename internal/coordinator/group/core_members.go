@@ -2,6 +2,7 @@ package group
 
 import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -18,12 +19,16 @@ func (c *core) join(env classic.Env, call *joinCall) {
 		c.joinNewGroup(env, call)
 		return
 	}
-	group, ok := g.(*classic.Group)
-	if !ok {
-		answerJoin(env, call, "", protocol.InconsistentGroupProtocol)
-		return
+	switch group := g.(type) {
+	case *classic.Group:
+		group.Join(env, &call.JoinCall, call.newMemberID)
+	case *consumer.Group:
+		if !group.Empty() {
+			answerJoin(env, call, "", protocol.InconsistentGroupProtocol)
+			return
+		}
+		c.joinNewGroup(env, call)
 	}
-	group.Join(env, &call.JoinCall, call.newMemberID)
 }
 
 func (c *core) joinNewGroup(env classic.Env, call *joinCall) {
@@ -36,6 +41,9 @@ func (c *core) joinNewGroup(env classic.Env, call *joinCall) {
 	case len(c.groups) >= MaxGroupsPerPartition:
 		answerJoin(env, call, "", protocol.GroupMaxSizeReached)
 	default:
+		if old := c.groups[req.GroupId]; old != nil {
+			old.Delete(env) // a consumer group without members makes way
+		}
 		group := classic.New(req.GroupId, env.NowMs)
 		c.groups[group.ID()] = group
 		group.Created(env)

@@ -46,6 +46,10 @@ func (c *core) commit(env classic.Env, call *commitCall) {
 		for j := range topic.Partitions {
 			p := &topic.Partitions[j]
 			partitions[j].PartitionIndex = p.PartitionIndex
+			if code := c.mayCommit(req, topic.TopicId, p.PartitionIndex); code != protocol.None {
+				partitions[j].ErrorCode = code
+				continue
+			}
 			partitions[j].ErrorCode = c.commitOne(env, req.GroupId, topic, p, committed)
 		}
 		res.Topics[i].Partitions = partitions
@@ -56,6 +60,8 @@ func (c *core) commit(env classic.Env, call *commitCall) {
 func (c *core) validateCommit(req *protocol.OffsetCommitRequest, version int16) protocol.ErrorCode {
 	g := c.groups[req.GroupId]
 	switch {
+	case g != nil && version < g.CommitVersion(req.MemberId):
+		return protocol.UnsupportedVersion
 	case g != nil:
 		return g.ValidateCommit(req.MemberId, req.GroupInstanceId, req.GenerationIdOrMemberEpoch, false)
 	case req.GenerationIdOrMemberEpoch < 0:
@@ -66,6 +72,14 @@ func (c *core) validateCommit(req *protocol.OffsetCommitRequest, version int16) 
 	default:
 		return protocol.IllegalGeneration
 	}
+}
+
+// mayCommit checks what depends on the partition.
+func (c *core) mayCommit(req *protocol.OffsetCommitRequest, topicID protocol.UUID, partition int32) protocol.ErrorCode {
+	if g := c.groups[req.GroupId]; g != nil {
+		return g.MayCommit(req.MemberId, req.GenerationIdOrMemberEpoch, topicID, partition)
+	}
+	return protocol.None
 }
 
 func (c *core) commitOne(env classic.Env, group string, topic *protocol.OffsetCommitRequestTopic,
@@ -112,6 +126,12 @@ func addMs(a, b int64) int64 {
 func (c *core) fetch(env classic.Env, call *fetchCall) {
 	req, res := call.Request, &call.Response
 	res.GroupId = req.GroupId
+	if g := c.groups[req.GroupId]; g != nil {
+		if res.ErrorCode = g.ValidateFetch(req.MemberId, req.MemberEpoch); res.ErrorCode != protocol.None {
+			env.Out.Answer(call)
+			return
+		}
+	}
 	if req.Topics == nil {
 		c.fetchAll(res)
 	} else {

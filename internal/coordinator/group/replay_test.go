@@ -29,7 +29,7 @@ func TestAGroupIsFoundWhereJavaWouldLookForIt(t *testing.T) {
 
 func TestRecordsOfEveryVersionAreReplayed(t *testing.T) {
 	for version := range int16(5) {
-		c := newCore(&Settings{})
+		c := newCore(&Settings{}, &cluster{})
 		group := coordrecord.GroupMetadataValue{
 			ProtocolType: "consumer", Generation: 7, Protocol: ptr("range"), Leader: ptr("m"), CurrentStateTimestamp: 5,
 			Members: []coordrecord.GroupMetadataValueMemberMetadata{{
@@ -73,7 +73,7 @@ func TestRecordsOfEveryVersionAreReplayed(t *testing.T) {
 }
 
 func TestRecordsOfUnknownKindsAreSkippedAndBrokenOnesRefused(t *testing.T) {
-	c := newCore(&Settings{})
+	c := newCore(&Settings{}, &cluster{})
 	if err := c.Apply([]byte{0, 99, 1, 2}, []byte{0, 0}, runtime.Origin{}); err != nil {
 		t.Errorf("a record of a kind to come: %v", err)
 	}
@@ -108,7 +108,7 @@ func FuzzReplay(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		settings := DefaultSettings()
-		c := newCore(&settings)
+		c := newCore(&settings, &cluster{})
 		if c.Apply(key, value, runtime.Origin{}) == nil {
 			c.Loaded(0, &runtime.Effects{})
 		}
@@ -214,7 +214,7 @@ func TestATopicDeletedWhileAPartitionLoadsIsForgottenAfterwards(t *testing.T) {
 	if w.cores[p].offsets.Total() != 10 {
 		t.Fatal("the partition was not loading")
 	}
-	w.Advance(topicDeletedRetryMs)
+	w.Advance(notReadyRetryMs)
 	if n := w.cores[p].offsets.Total(); n != 0 {
 		t.Errorf("%d offsets of the deleted topic are left", n)
 	}

@@ -3,8 +3,10 @@ package group
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -174,6 +176,17 @@ func (s *script) step(op string, a args) {
 		s.delete(a)
 	case "offset-delete":
 		s.offsetDelete(a)
+	case "beat":
+		s.beat(a)
+	case "describe-consumers":
+		s.describeConsumers(a)
+	case "topics":
+		// Topics and their partitions: t=2 u=0 creates or grows t and deletes u.
+		for _, name := range slices.Sorted(maps.Keys(a.named)) {
+			s.setTopic(name, int32(a.num(name, 0)))
+		}
+	case "group-settings":
+		s.setOverrides(a)
 	case "topic-deleted":
 		s.c.OnTopicDeleted(a.words[0])
 	case "pass":
@@ -222,6 +235,9 @@ func (s *script) reset(a args) {
 		set.RetentionCheckIntervalMs = int64(a.num("check", 600_000))
 		set.MaxBatchBytes = a.num("max-batch", 1_048_588)
 		set.OffsetMetadataMaxBytes = a.num("max-metadata", 4096)
+		set.Consumer.MaxSize = a.num("max-size", 1000)
+		set.Consumer.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
+		set.Consumer.Assignors = strings.Split(a.str("assignors", "uniform,range"), ",")
 	})
 	s.shown = [testPartitions]int{}
 }
@@ -322,7 +338,8 @@ func (s *script) commit(a args) {
 	req.RetentionTimeMs = int64(a.num("retention", -1))
 	for _, x := range a.words {
 		topic, partition, offset := splitOffset(a, x)
-		req.Topics = append(req.Topics, protocol.OffsetCommitRequestTopic{Name: topic, Partitions: []protocol.OffsetCommitRequestPartition{{
+		t, _ := s.cluster.Topic(topic)
+		req.Topics = append(req.Topics, protocol.OffsetCommitRequestTopic{Name: topic, TopicId: t.ID, Partitions: []protocol.OffsetCommitRequestPartition{{
 			PartitionIndex: partition, CommittedOffset: offset, CommittedLeaderEpoch: int32(a.num("epoch", -1)), CommittedMetadata: a.opt("metadata"),
 		}}})
 	}
@@ -362,7 +379,9 @@ func (s *script) fetch(a args) {
 	}
 	req := &protocol.OffsetFetchRequest{}
 	for _, g := range strings.Split(a.str("group", "g"), ",") {
-		req.Groups = append(req.Groups, protocol.OffsetFetchRequestGroup{GroupId: g, Topics: named})
+		req.Groups = append(req.Groups, protocol.OffsetFetchRequestGroup{
+			GroupId: g, Topics: named, MemberId: a.opt("member"), MemberEpoch: int32(a.num("epoch", -1)),
+		})
 	}
 	if version < 8 {
 		req.GroupId, req.Groups = req.Groups[0].GroupId, nil
@@ -509,6 +528,6 @@ func describeRecord(t testing.TB, key, value []byte) string {
 		}
 		return fmt.Sprintf("v%d %s", version, g)
 	default:
-		return fmt.Sprintf("type %d", kind)
+		return describeConsumerRecord(t, key, value)
 	}
 }

@@ -3,10 +3,12 @@ package group
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -21,6 +23,7 @@ type world struct {
 	c        *Coordinator
 	settings Settings
 	cores    map[int32]*core
+	cluster  *cluster
 	epoch    int32
 	uuids    int
 }
@@ -28,7 +31,7 @@ type world struct {
 const testPartitions = 3
 
 func newWorld(t testing.TB, change func(*Settings)) *world {
-	w := &world{World: runtimetest.NewWorld(1_000_000), t: t, log: runtimetest.NewLog(), settings: DefaultSettings()}
+	w := &world{World: runtimetest.NewWorld(1_000_000), t: t, log: runtimetest.NewLog(), settings: DefaultSettings(), cluster: &cluster{}}
 	if change != nil {
 		change(&w.settings)
 	}
@@ -48,8 +51,8 @@ func (w *world) start() {
 			w.uuids++
 			return fmt.Sprint(w.uuids)
 		},
-	}, func(partition int32, settings *Settings) runtime.Core {
-		c := newCore(settings)
+	}, func(partition int32, settings *Settings, view consumer.Metadata) runtime.Core {
+		c := newCore(settings, view)
 		cores[partition] = c
 		return watched{c, func() {
 			if cores[partition] == c {
@@ -57,10 +60,64 @@ func (w *world) start() {
 			}
 		}}
 	})
+	w.c.setMetadata(w.cluster)
 	for p := range int32(testPartitions) {
 		w.c.OnElected(p, w.epoch)
 	}
 	w.Run()
+}
+
+// cluster is the topics and the group settings that there are. It does not change.
+type cluster struct {
+	version   int64
+	topics    []consumer.Topic // by name
+	overrides map[string]consumer.Overrides
+}
+
+// Version implements consumer.Metadata.
+func (c *cluster) Version() int64 { return c.version + 1 }
+
+// Topic implements consumer.Metadata.
+func (c *cluster) Topic(name string) (consumer.Topic, bool) {
+	return c.find(func(t consumer.Topic) bool { return t.Name == name })
+}
+
+// TopicByID implements consumer.Metadata.
+func (c *cluster) TopicByID(id protocol.UUID) (consumer.Topic, bool) {
+	return c.find(func(t consumer.Topic) bool { return t.ID == id })
+}
+
+func (c *cluster) find(is func(consumer.Topic) bool) (consumer.Topic, bool) {
+	if i := slices.IndexFunc(c.topics, is); i >= 0 {
+		return c.topics[i], true
+	}
+	return consumer.Topic{}, false
+}
+
+// Topics implements consumer.Metadata.
+func (c *cluster) Topics(yield func(consumer.Topic) bool) { slices.Values(c.topics)(yield) }
+
+// Overrides implements consumer.Metadata.
+func (c *cluster) Overrides(group string) consumer.Overrides { return c.overrides[group] }
+
+// setTopic creates a topic, gives it more partitions, or deletes it: 0 partitions. A
+// topic that is created again has another id.
+func (w *world) setTopic(name string, partitions int32) {
+	next := &cluster{version: w.cluster.version + 1, overrides: w.cluster.overrides}
+	topic := consumer.Topic{Name: name, ID: protocol.UUID{13: 1, 14: byte(next.version >> 8), 15: byte(next.version)}, Partitions: partitions}
+	for _, t := range w.cluster.topics {
+		if t.Name != name {
+			next.topics = append(next.topics, t)
+		} else if partitions > 0 {
+			topic.ID = t.ID
+		}
+	}
+	if partitions > 0 {
+		next.topics = append(next.topics, topic)
+	}
+	slices.SortFunc(next.topics, func(a, b consumer.Topic) int { return strings.Compare(a.Name, b.Name) })
+	w.cluster = next
+	w.c.setMetadata(next)
 }
 
 // watched is a core of which it is known when it has no memory any more.
@@ -96,7 +153,7 @@ func (w *world) check() {
 		}
 		want := dump(live, live)
 		for name, log := range map[string]*runtimetest.Log{"log": w.log, "compacted log": w.log.Compacted()} {
-			replayed := newCore(&w.settings)
+			replayed := newCore(&w.settings, w.cluster)
 			for _, e := range log.Entries(p) {
 				if err := replayed.Apply(e.Key, e.Value, runtime.Origin{Offset: e.Offset}); err != nil {
 					w.t.Fatalf("replaying the %s: %v", name, err)
@@ -116,8 +173,8 @@ func (w *world) check() {
 func dump(c, live *core) string {
 	var b strings.Builder
 	for _, id := range c.ids() {
-		text := c.groups[id].(*classic.Group).String()
-		if g := live.groups[id]; g != nil && g.State() != classic.Stable && g.State() != classic.Empty {
+		text := c.groups[id].String()
+		if g, ok := live.groups[id].(*classic.Group); ok && g.State() != classic.Stable && g.State() != classic.Empty {
 			text = "group " + id + " is rebalancing"
 		} else if c.offsets.Count(id) == 0 && text == classic.NewSimple(id).String() {
 			continue // its offsets are gone, and it goes at the next clean-up

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 // Describe fills in what DescribeGroups tells of the group.
@@ -53,6 +54,19 @@ func (g *Group) ValidateCommit(memberID string, instanceID *string, generation i
 	}
 	return protocol.None
 }
+
+// CommitVersion returns the lowest version of OffsetCommit that a member may use.
+func (g *Group) CommitVersion(string) int16 { return 0 }
+
+// MayCommit checks whether a member for which ValidateCommit found nothing may commit an
+// offset of the partition: of any.
+func (g *Group) MayCommit(string, int32, wire.UUID, int32) protocol.ErrorCode { return protocol.None }
+
+// ValidateFetch checks whether the member may ask for committed offsets: anybody may.
+func (g *Group) ValidateFetch(*string, int32) protocol.ErrorCode { return protocol.None }
+
+// StateName returns where the group is, as the tools print it.
+func (g *Group) StateName() string { return g.state.String() }
 
 // Committed renews the session of a member that committed offsets.
 func (g *Group) Committed(env Env, memberID string) {

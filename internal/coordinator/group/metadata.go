@@ -1,0 +1,128 @@
+package group
+
+import (
+	"strconv"
+
+	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/quorum/metadata"
+)
+
+// image is the cluster's metadata as consumer groups see it.
+type image struct {
+	of      *metadata.Image
+	version int64
+}
+
+// Version implements consumer.Metadata.
+func (i image) Version() int64 { return i.version }
+
+// Topic implements consumer.Metadata.
+func (i image) Topic(name string) (consumer.Topic, bool) { return topicOf(i.of.Topic(name)) }
+
+// TopicByID implements consumer.Metadata.
+func (i image) TopicByID(id protocol.UUID) (consumer.Topic, bool) { return topicOf(i.of.TopicByID(id)) }
+
+// Topics implements consumer.Metadata.
+func (i image) Topics(yield func(consumer.Topic) bool) {
+	for t := range i.of.Topics() {
+		if topic, _ := topicOf(t); !yield(topic) {
+			return
+		}
+	}
+}
+
+func topicOf(t *metadata.Topic) (consumer.Topic, bool) {
+	if t == nil {
+		return consumer.Topic{}, false
+	}
+	return consumer.Topic{Name: t.Name, ID: t.ID, Partitions: int32(t.PartitionCount())}, true
+}
+
+// Overrides implements consumer.Metadata.
+func (i image) Overrides(group string) consumer.Overrides {
+	own := i.of.Config(metadata.ConfigResource{Type: metadata.ResourceGroup, Name: group})
+	if own.Len() == 0 {
+		return consumer.Overrides{}
+	}
+	values := own.Map()
+	number := func(name string) int32 {
+		// What is not a number was refused when it was set.
+		n, _ := strconv.ParseInt(values[name], 10, 32)
+		return int32(n)
+	}
+	out := consumer.Overrides{
+		SessionTimeoutMs:    number("consumer.session.timeout.ms"),
+		HeartbeatIntervalMs: number("consumer.heartbeat.interval.ms"),
+	}
+	if _, ok := values["consumer.assignment.interval.ms"]; ok {
+		ms := number("consumer.assignment.interval.ms")
+		out.AssignmentIntervalMs = &ms
+	}
+	return out
+}
+
+// OnMetadata takes in a change of the cluster's metadata. Calls come one after the other.
+func (c *Coordinator) OnMetadata(changes *metadata.Changes) {
+	if matters(changes) {
+		c.setMetadata(image{of: changes.New, version: c.metadata.Load().Version() + 1})
+	}
+}
+
+// matters tells whether consumer groups have to know.
+func matters(changes *metadata.Changes) bool {
+	for i := range changes.Topics {
+		t := &changes.Topics[i]
+		if t.Old == nil || t.New == nil || t.Old.PartitionCount() != t.New.PartitionCount() {
+			return true
+		}
+	}
+	for _, r := range changes.Configs {
+		if r.Type == metadata.ResourceGroup {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Coordinator) setMetadata(to consumer.Metadata) {
+	c.metadata.Store(&published{to})
+	for _, partition := range c.rt.Partitions() {
+		c.tellMetadata(partition)
+	}
+}
+
+// published is the metadata that partitions start with.
+type published struct{ consumer.Metadata }
+
+// tellMetadata tells a partition the newest metadata, later if it is not ready.
+func (c *Coordinator) tellMetadata(partition int32) {
+	call := &metadataChanged{to: c.metadata.Load().Metadata}
+	call.retry = func() { c.clock.AfterFunc(notReadyRetryMs, func() { c.tellMetadata(partition) }) }
+	c.rt.Submit(partition, call)
+}
+
+// metadataChanged tells a partition of new metadata. It answers nobody.
+type metadataChanged struct {
+	to    consumer.Metadata
+	retry func()
+}
+
+// Reply implements runtime.Call.
+func (*metadataChanged) Reply() {}
+
+// Fail implements runtime.Call.
+func (m *metadataChanged) Fail(code protocol.ErrorCode) {
+	if code != protocol.NotCoordinator {
+		m.retry()
+	}
+}
+
+// takeMetadata takes in new metadata. The groups learn of it with their next heartbeats.
+func (c *core) takeMetadata(env classic.Env, call *metadataChanged) {
+	if call.to.Version() > c.around.Metadata.Version() {
+		c.around.Metadata = call.to
+	}
+	env.Out.Answer(call)
+}

@@ -1,0 +1,178 @@
+package group
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/kafka/coordrecord"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+)
+
+// beat is a heartbeat of the consumer protocol. With epoch=0 it joins, to topics=t,u or
+// regex=…; owns=t-0,t-1 reports what the member owns, owns= that it owns nothing.
+func (s *script) beat(a args) {
+	req := &protocol.ConsumerGroupHeartbeatRequest{}
+	req.SetDefaults()
+	req.GroupId, req.MemberId = a.str("group", "g"), a.str("member", a.words[0])
+	req.MemberEpoch = int32(a.num("epoch", 0))
+	req.InstanceId, req.RackId, req.ServerAssignor = a.opt("instance"), a.opt("rack"), a.opt("assignor")
+	req.RebalanceTimeoutMs = int32(a.num("rebalance", -1))
+	if _, ok := a.named["topics"]; ok {
+		req.SubscribedTopicNames = append([]string{}, a.list("topics")...)
+	}
+	req.SubscribedTopicRegex = a.opt("regex")
+	if req.MemberEpoch == 0 && a.str("bare", "") == "" {
+		if _, ok := a.named["rebalance"]; !ok {
+			req.RebalanceTimeoutMs = 30_000
+		}
+		req.TopicPartitions = []protocol.ConsumerGroupHeartbeatRequestTopicPartitions{}
+		if req.SubscribedTopicNames == nil && req.SubscribedTopicRegex == nil {
+			req.SubscribedTopicNames = []string{"t"}
+		}
+	}
+	if _, ok := a.named["owns"]; ok {
+		req.TopicPartitions = []protocol.ConsumerGroupHeartbeatRequestTopicPartitions{}
+		for _, x := range a.list("owns") {
+			topic, partition, _ := splitOffset(a, x)
+			t, _ := s.cluster.Topic(topic)
+			req.TopicPartitions = append(req.TopicPartitions, protocol.ConsumerGroupHeartbeatRequestTopicPartitions{
+				TopicId: t.ID, Partitions: []int32{partition},
+			})
+		}
+	}
+	s.c.ConsumerGroupHeartbeat(ctx(a.str("client", "c"), int16(a.num("v", 1))), req, func(r *protocol.ConsumerGroupHeartbeatResponse) {
+		if r.ErrorCode != protocol.None {
+			message := ""
+			if r.ErrorMessage != nil {
+				message = " (" + *r.ErrorMessage + ")"
+			}
+			s.say("%s beat %s%s", a.words[0], r.ErrorCode, message)
+			return
+		}
+		assigned := ""
+		if r.Assignment != nil {
+			assigned = " assigned=" + s.named(r.Assignment)
+		}
+		interval := ""
+		if r.HeartbeatIntervalMs != 5000 {
+			interval = fmt.Sprintf(" interval=%d", r.HeartbeatIntervalMs)
+		}
+		s.say("%s beat member=%s epoch=%d%s%s", a.words[0], *r.MemberId, r.MemberEpoch, interval, assigned)
+	})
+}
+
+func (s *script) named(a *protocol.ConsumerGroupHeartbeatResponseAssignment) string {
+	var parts []string
+	for _, t := range a.TopicPartitions {
+		name := "gone"
+		if topic, ok := s.cluster.TopicByID(t.TopicId); ok {
+			name = topic.Name
+		}
+		for _, p := range t.Partitions {
+			parts = append(parts, fmt.Sprintf("%s-%d", name, p))
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
+}
+
+func (s *script) setOverrides(a args) {
+	next := *s.cluster
+	next.version++
+	o := consumer.Overrides{SessionTimeoutMs: int32(a.num("session", 0)), HeartbeatIntervalMs: int32(a.num("heartbeat", 0))}
+	if _, ok := a.named["assignment-interval"]; ok {
+		ms := int32(a.num("assignment-interval", 0))
+		o.AssignmentIntervalMs = &ms
+	}
+	next.overrides = map[string]consumer.Overrides{a.str("group", "g"): o}
+	s.cluster = &next
+	s.c.setMetadata(&next)
+}
+
+func (s *script) describeConsumers(a args) {
+	s.c.ConsumerGroupDescribe(ctx("admin", int16(a.num("v", 1))), &protocol.ConsumerGroupDescribeRequest{GroupIds: a.words}, func(r *protocol.ConsumerGroupDescribeResponse) {
+		for _, g := range r.Groups {
+			if g.ErrorCode != protocol.None {
+				message := ""
+				if g.ErrorMessage != nil {
+					message = " (" + *g.ErrorMessage + ")"
+				}
+				s.say("described %s %s%s", g.GroupId, g.ErrorCode, message)
+				continue
+			}
+			s.say("described %s %s epoch=%d assigned=%d by %s", g.GroupId, g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.AssignorName)
+			for _, m := range g.Members {
+				instance, regex := "", ""
+				if m.InstanceId != nil {
+					instance = "@" + *m.InstanceId
+				}
+				if m.SubscribedTopicRegex != nil {
+					regex = " regex=" + *m.SubscribedTopicRegex
+				}
+				s.say("  %s%s epoch=%d %s%s topics=%s%s type=%d has=%s target=%s", m.MemberId, instance, m.MemberEpoch, m.ClientId, m.ClientHost,
+					strings.Join(m.SubscribedTopicNames, ","), regex, m.MemberType, describedPartitions(m.Assignment), describedPartitions(m.TargetAssignment))
+			}
+		}
+	})
+}
+
+func describedPartitions(a protocol.ConsumerGroupDescribeResponseAssignment) string {
+	var parts []string
+	for _, t := range a.TopicPartitions {
+		for _, p := range t.Partitions {
+			parts = append(parts, fmt.Sprintf("%s-%d", t.TopicName, p))
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
+}
+
+// describeConsumerRecord prints a record of a consumer group.
+func describeConsumerRecord(t testing.TB, key, value []byte) string {
+	k, err := coordrecord.Group.ParseKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimPrefix(fmt.Sprintf("%T", k), "*coordrecord.ConsumerGroup")
+	v, _, err := coordrecord.Group.ParseValue(k, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v == nil {
+		return fmt.Sprintf("%s %+v null", name, deref(k))
+	}
+	return fmt.Sprintf("%s %+v %+v", name, deref(k), deref(v))
+}
+
+func deref(v any) any {
+	switch v := v.(type) {
+	case *coordrecord.ConsumerGroupMetadataKey:
+		return *v
+	case *coordrecord.ConsumerGroupMetadataValue:
+		return v.Epoch
+	case *coordrecord.ConsumerGroupMemberMetadataKey:
+		return *v
+	case *coordrecord.ConsumerGroupMemberMetadataValue:
+		return fmt.Sprint(v.SubscribedTopicNames)
+	case *coordrecord.ConsumerGroupTargetAssignmentMetadataKey:
+		return *v
+	case *coordrecord.ConsumerGroupTargetAssignmentMetadataValue:
+		return *v
+	case *coordrecord.ConsumerGroupTargetAssignmentMemberKey:
+		return *v
+	case *coordrecord.ConsumerGroupTargetAssignmentMemberValue:
+		return *v
+	case *coordrecord.ConsumerGroupCurrentMemberAssignmentKey:
+		return *v
+	case *coordrecord.ConsumerGroupCurrentMemberAssignmentValue:
+		return *v
+	case *coordrecord.ConsumerGroupRegularExpressionKey:
+		return *v
+	case *coordrecord.ConsumerGroupRegularExpressionValue:
+		return *v
+	}
+	return v
+}
