@@ -66,7 +66,10 @@ func ends(conn *wire.Conn, l *ledger.Ledger, before Before) error {
 		return lostOr(l, err)
 	}
 	for _, p := range all {
-		was := before.Partitions[p]
+		was, any := before.Partitions[p]
+		if !any {
+			was = ledger.Promise{Acked: -1, Seen: -1}
+		}
 		if last[p] <= was.Acked {
 			l.Violate("acknowledged records", p.String(), "ends at %d after the crash, offset %d was acknowledged before it", last[p], was.Acked)
 		}

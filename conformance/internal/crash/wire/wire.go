@@ -93,7 +93,8 @@ type Topic struct {
 	Partitions int32
 }
 
-// Topics asks for all topics. A topic or partition without a leader is an error.
+// Topics asks for all topics. A topic or partition without a leader is an error, and so is an answer
+// without any broker.
 func (c *Conn) Topics() (map[string]Topic, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 10
@@ -102,8 +103,12 @@ func (c *Conn) Topics() (map[string]Topic, error) {
 	if err != nil {
 		return nil, err
 	}
+	answer := resp.(*kmsg.MetadataResponse)
+	if len(answer.Brokers) == 0 {
+		return nil, errors.New("metadata names no broker")
+	}
 	found := map[string]Topic{}
-	for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+	for _, t := range answer.Topics {
 		if err := Code(t.ErrorCode); err != nil {
 			return nil, fmt.Errorf("topic %s: %w", *t.Topic, err)
 		}

@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func (r *run) damaged(context.Context) error { return nil }
