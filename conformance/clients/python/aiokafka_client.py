@@ -30,6 +30,9 @@ async def new_topic(name, parts, configs=None):
                 raise for_code(error[1])(str(error))
     finally:
         await a.close()
+    c, tps = await assigned(topic, parts)
+    await c.end_offsets(tps)  # answered once every partition has a leader: acks=0 loses what comes before
+    await c.stop()
     return topic
 
 
@@ -88,12 +91,6 @@ async def read_all(topic, n, parts):
         await c.stop()
 
 
-async def await_leaders(topic):
-    c, tps = await assigned(topic, PARTITIONS)
-    await c.end_offsets(tps)  # answered once every partition has a leader
-    await c.stop()
-
-
 async def create():
     topic = await new_topic("create", PARTITIONS, {"retention.ms": "3600000"})
     a = await admin()
@@ -112,7 +109,6 @@ async def create():
 def acks(name, acks):
     async def run():
         topic = await new_topic(f"acks-{name}", PARTITIONS)
-        await await_leaders(topic)  # acks=0 loses what comes before
         await produce(topic, 0, RECORDS, PARTITIONS, acks=acks)
         await read_all(topic, RECORDS, PARTITIONS)
     return run
@@ -120,7 +116,6 @@ def acks(name, acks):
 
 async def idempotent():
     topic = await new_topic("idempotent", PARTITIONS)
-    await await_leaders(topic)
     await produce(topic, 0, RECORDS, PARTITIONS, enable_idempotence=True, max_batch_size=2048)
     await read_all(topic, RECORDS, PARTITIONS)
 

@@ -101,6 +101,11 @@ func start(ctx context.Context, name, workDir string, port int, c proc.Command, 
 	}
 }
 
+// Serve runs argv, a server's command line for workDir and port, and waits until it answers.
+func Serve(ctx context.Context, name, workDir string, port int, argv []string) (*Broker, error) {
+	return start(ctx, name, workDir, port, proc.Command{Argv: argv, Dir: workDir}, 90*time.Second)
+}
+
 func (b *Broker) logTail() string {
 	said, err := os.ReadFile(b.LogFile)
 	if err != nil {
