@@ -91,7 +91,7 @@ func TestWrongUsageIsNamedWithTheRemedyAndExitsWith2(t *testing.T) {
 		{"produce x -k : --key k", "--key and --key-separator exclude each other"},
 		{`produce x -k \q`, "--key-separator: format escape"},
 		{"produce x --batch-bytes 1", "--batch-bytes 1 is not allowed"},
-		{"consume x -o begining", `offset "begining" is not valid: use beginning, end`},
+		{"consume x -o beginnning", `offset "beginnning" is not valid: use beginning, end`},
 		{"consume x -o 1 --from-beginning", "is given beside another one"},
 		{"consume x -n -1", "--count -1 is not allowed"},
 		{"consume x -p -1", "--partition -1 is not allowed"},

@@ -89,7 +89,7 @@ func TestClosedEndsAnswerAsTCPDoes(t *testing.T) {
 		t.Errorf("read %q, %v on the half-closed end", buf[:n], err)
 	}
 	b.Close()
-	if _, err := a.Read(buf); err != io.EOF {
+	if _, err := a.Read(buf); !errors.Is(err, io.EOF) {
 		t.Errorf("reading from a closed peer: %v", err)
 	}
 	if _, err := b.Read(buf); !errors.Is(err, net.ErrClosed) {
@@ -115,7 +115,7 @@ func TestClosedListenerRefuses(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accepting on a closed listener: %v", err)
 	}
-	if _, err := early.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := early.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("a connection that was never accepted: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 func TestRangeThatIsNotInMemoryIsReadFirst(t *testing.T) {
 	const size = 4 << 20
+	//nolint:usetesting // see there
 	dir, err := os.MkdirTemp(".", "cold") // not in a temporary directory, which may be memory
 	if err != nil {
 		t.Fatal(err)

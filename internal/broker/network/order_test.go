@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -197,7 +198,7 @@ func TestClientThatFinishedSendingGetsItsAnswers(t *testing.T) {
 	}()
 	c.want(payload(10, "a"))
 	c.want(payload(10, "b"))
-	if _, err := c.receive(); err != io.EOF {
+	if _, err := c.receive(); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection was not closed after the answers: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -133,7 +134,7 @@ func (c *client) wantClosed() {
 	c.t.Helper()
 	if p, err := c.receive(); err == nil {
 		c.t.Fatalf("got an answer of %d bytes, want the connection closed", len(p))
-	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	} else if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
 		c.t.Fatal("the connection was not closed")
 	}
 }

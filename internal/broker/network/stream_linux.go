@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -66,9 +67,9 @@ func (s *socketStream) readable(fd uintptr) bool {
 	for {
 		n, err := unix.Read(int(fd), in.room())
 		switch {
-		case err == unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 			continue
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			in.park()
 			s.conn.armRead()
 			return false
@@ -116,8 +117,8 @@ func (s *socketStream) writable(fd uintptr) bool {
 			n, err = s.sendQuantum(int(fd))
 		}
 		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
 			if limit := s.conn.server.limits.WriteStall; limit > 0 {
 				// An error means the connection is closed; waiting will tell.
 				_ = s.nc.SetWriteDeadline(time.Now().Add(limit))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -213,7 +214,7 @@ func TestCloseCutsOffWhatTakesTooLong(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		start := time.Now()
-		if err := s.Close(ctx); err != context.DeadlineExceeded || time.Since(start) != 3*time.Second {
+		if err := s.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 3*time.Second {
 			t.Errorf("Close returned %v after %v", err, time.Since(start))
 		}
 		c.wantClosed()

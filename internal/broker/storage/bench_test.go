@@ -2,7 +2,6 @@ package storage
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -13,7 +12,7 @@ import (
 )
 
 func benchManager(b testing.TB) *Manager {
-	m, err := Open(Config{Dirs: []string{b.TempDir()}, NodeID: 1, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	m, err := Open(Config{Dirs: []string{b.TempDir()}, NodeID: 1, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

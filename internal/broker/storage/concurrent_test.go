@@ -2,7 +2,6 @@ package storage
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -24,7 +23,7 @@ func TestProducersReadersAndBackgroundWorkTogether(t *testing.T) {
 	topic.IndexIntervalBytes = 512
 	topic.FileDeleteDelayMs = 1
 	cfg := Config{
-		Dirs: []string{dir}, NodeID: 1, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Dirs: []string{dir}, NodeID: 1, Logger: slog.New(slog.DiscardHandler),
 		Topic:        func(string) config.Topic { return topic },
 		MaxOpenFiles: 3, SyncInterval: 5 * time.Millisecond, CheckpointInterval: 20 * time.Millisecond,
 	}

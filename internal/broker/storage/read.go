@@ -87,7 +87,7 @@ func (l *Log) read(offset, maxBytes, limitOffset int64, minOneBatch bool) (Slice
 			return empty, err
 		}
 		if p.seg.handle == nil || p.size == 0 {
-			if from = p.base + 1; l.isLast(p.seg) {
+			if l.isLast(p.seg) {
 				return empty, nil
 			}
 			from = l.nextBase(p.seg)
@@ -235,10 +235,8 @@ func (l *Log) locate(p *readPlan, f vfs.File, offset, maxBytes int64, minOneBatc
 			return Slice{NextOffset: offset}, err
 		}
 	}
-	end, next := p.end, int64(-1)
-	if end >= 0 {
-		next = p.limit
-	} else {
+	end, next := p.end, p.limit
+	if end < 0 {
 		e, err := l.floorOf(p.seg, query{kind: byOffset, offset: p.limit - p.base})
 		if err != nil {
 			return Slice{}, err

@@ -110,7 +110,7 @@ func (d *directory) readManifest() (state *manifest.State, trusted bool, err err
 	}
 	if err != nil {
 		d.reportFile("the manifest is unreadable and is made anew from the files: " + err.Error())
-		return empty, false, nil
+		return empty, false, nil //nolint:nilerr // reported, and the files are the truth
 	}
 	if state.Reason != nil {
 		d.m.log.Info("manifest ends early", "dir", d.path, "unread_bytes", state.Unread, "reason", state.Reason)

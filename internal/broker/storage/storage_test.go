@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -35,7 +34,7 @@ func newFixture(t testing.TB, change ...func(*Config, *config.Topic)) *fixture {
 	f.topic.FileDeleteDelayMs = 1000
 	f.cfg = Config{
 		Dirs: []string{"data"}, NodeID: 1, Now: f.clock.now, Manual: true,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 		Topic:  func(string) config.Topic { return f.topic },
 	}
 	for _, c := range change {

@@ -46,8 +46,8 @@ func Parse(pattern string) (Format, error) {
 		}
 	}
 	for i := 0; i < len(pattern); i++ {
-		switch c := pattern[i]; {
-		case c == '%':
+		switch c := pattern[i]; c {
+		case '%':
 			if i+1 == len(pattern) {
 				return Format{}, fmt.Errorf("format %q ends after %%: the tokens are\n%s", pattern, Tokens)
 			}
@@ -62,7 +62,7 @@ func Parse(pattern string) (Format, error) {
 			}
 			flush()
 			f.steps = append(f.steps, s)
-		case c == '\\':
+		case '\\':
 			b, used, err := escape(pattern[i:])
 			if err != nil {
 				return Format{}, err

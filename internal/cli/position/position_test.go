@@ -34,7 +34,7 @@ func TestEveryFormOfPositionIsRead(t *testing.T) {
 }
 
 func TestAWrongPositionIsNamedWithTheRightForms(t *testing.T) {
-	for _, s := range []string{"", "begining", "12x", "@yesterday", "@-5", "--5", "99999999999999999999"} {
+	for _, s := range []string{"", "beginnning", "12x", "@yesterday", "@-5", "--5", "99999999999999999999"} {
 		_, err := Parse(s, now)
 		if err == nil || !strings.Contains(err.Error(), "is not valid: use") {
 			t.Errorf("%q: got %v", s, err)

@@ -173,6 +173,7 @@ func (rules *Rules) check(bad *RecordErrors, i int32, r *Record) *RecordErrors {
 	if bad == nil {
 		bad = &RecordErrors{Reason: reason}
 	}
+	//nolint:errorlint // the same sentinel, not one that wraps it
 	if bad.Reason == reason && len(bad.Indexes) < maxRecordErrors {
 		bad.Indexes = append(bad.Indexes, i)
 	}

@@ -12,9 +12,9 @@ import (
 type election int
 
 const (
-	// electOnline keeps a leader that is in sync and takes another in-sync one
+	// The zero election keeps a leader that is in sync and takes another in-sync one
 	// otherwise.
-	electOnline election = iota
+	_ election = iota
 	// electPreferred takes the first replica if it is in sync.
 	electPreferred
 	// electUnclean takes any live replica if no in-sync one lives.

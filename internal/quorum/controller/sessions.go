@@ -147,7 +147,7 @@ func (d departure) concerns(p metadata.Partition) bool {
 	if d.broker < 0 {
 		return p.Leader == metadata.NoLeader
 	}
-	if !slices.Contains(p.ISR(), d.broker) && !(d.unclean && slices.Contains(p.ELR(), d.broker)) {
+	if !slices.Contains(p.ISR(), d.broker) && (!d.unclean || !slices.Contains(p.ELR(), d.broker)) {
 		return false
 	}
 	if d.directories == nil {

@@ -236,7 +236,7 @@ func checkChanges(t *testing.T, c *Changes) {
 	t.Helper()
 	told := map[wire.UUID]TopicChange{}
 	for _, change := range c.Topics {
-		id := wire.UUID{}
+		var id wire.UUID
 		if change.New != nil {
 			id = change.New.ID
 		} else {

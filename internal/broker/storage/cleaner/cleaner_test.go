@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"sync"
@@ -233,7 +232,7 @@ func (l *lockedLog) Cleaned(offset int64) error {
 func newTestCleaner(logs ...Log) *Cleaner {
 	return New(Config{
 		Threads: 1, DedupeBufferBytes: 1 << 20, IOBufferBytes: 1 << 16, MaxBytesPerSecond: math.MaxFloat64,
-		Backoff: 15 * time.Second, Logs: func() []Log { return logs }, Clock: realClock{}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Backoff: 15 * time.Second, Logs: func() []Log { return logs }, Clock: realClock{}, Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
