@@ -1,0 +1,32 @@
+package differential
+
+// scenarios returns all scenarios in the order in which they run.
+func scenarios() []scenario {
+	return []scenario{
+		{"cluster", allTopics},
+		{"versions", apiVersions},
+		{"produce", produce},
+		{"producer", producer},
+		{"internal", produceInternal},
+		{"fetch", fetch},
+		{"sessions", sessions},
+		{"offsets", listOffsets},
+		{"epochs", leaderEpochs},
+		{"delete", deleteRecords},
+		{"metadata", metadata},
+		{"pages", topicPartitions},
+		{"dirs", logDirs},
+		{"create", createTopics},
+		{"remove", deleteTopics},
+		{"partitions", createPartitions},
+		{"configs", configs},
+		{"incremental", incremental},
+		{"alter", alterConfigs},
+		{"joins", joins},
+		{"life", groupLife},
+		{"commits", offsets},
+		{"static", statics},
+		{"groups", groupAdmin},
+		{"ids", producerIDs},
+	}
+}
