@@ -31,6 +31,9 @@ func configs(s *Session) {
 		name := fmt.Sprintf("%d %q", r.ResourceType, r.ResourceName)
 		s.ask("all of "+name, 4, &protocol.DescribeConfigsRequest{Resources: list(r), IncludeSynonyms: true})
 		for _, keys := range [][]string{{}, {"retention.ms"}, {"retention.ms", "retention.ms"}, {"no.such.key"}, {"log.retention.ms", "num.io.threads", "consumer.session.timeout.ms", "interval.ms"}} {
+			if r.ResourceType == ofBroker && len(keys) == 0 {
+				continue // means all, too
+			}
 			r.ConfigurationKeys = keys
 			for _, synonyms := range []bool{false, true} {
 				s.each(key, fmt.Sprintf("%v of %s, synonyms %t", keys, name, synonyms), func(int16) protocol.Request {

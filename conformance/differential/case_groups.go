@@ -49,6 +49,7 @@ func joins(s *Session) {
 		for _, kind := range sortedKeys(kinds) {
 			group := fmt.Sprintf("joins-%s-%d", strings.ReplaceAll(kind, " ", "_"), v)
 			request := join(v, group, "", kinds[kind])
+			s.labels.members = map[string]string{}
 			m, ok := s.ask(kind, v, request).(*protocol.JoinGroupResponse)
 			if !ok {
 				continue

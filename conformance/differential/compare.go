@@ -96,9 +96,15 @@ func compareOne(k, n Observation, add func(name, path, k, n string)) {
 		if strings.HasSuffix(path, "]") && value(k.Fields, path) != value(n.Fields, path) {
 			element = path
 		}
+		if none(k.Fields[path]) != none(n.Fields[path]) {
+			element = path + "[" // what an array that the other lacks holds says no more
+		}
 		add(k.Case, path, value(k.Fields, path), value(n.Fields, path))
 	}
 }
+
+// none tells whether a field is an array without elements.
+func none(v string) bool { return v == "null" || v == "0 elements" }
 
 // outcome adds the error codes to an answer that the other server did not give.
 func outcome(o Observation) string {

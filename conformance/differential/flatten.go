@@ -89,6 +89,7 @@ func (f *flattener) slice(path string, v reflect.Value) {
 // identity returns what identifies an element, empty if nothing does.
 func (f *flattener) identity(v reflect.Value) string {
 	var parts []string
+	identified := false
 	for _, name := range identities {
 		field := v.FieldByName(name)
 		if !field.IsValid() {
@@ -100,9 +101,13 @@ func (f *flattener) identity(v reflect.Value) string {
 			}
 			field = field.Elem()
 		}
+		identified = true
 		if text := f.scalar(name, field); text != "" && text != "-" {
 			parts = append(parts, text)
 		}
+	}
+	if identified && len(parts) == 0 {
+		return "nameless"
 	}
 	return strings.Join(parts, ",")
 }

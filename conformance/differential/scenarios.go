@@ -22,11 +22,11 @@ func scenarios() []scenario {
 		{"configs", configs},
 		{"incremental", incremental},
 		{"alter", alterConfigs},
-		{"joins", joins},
 		{"life", groupLife},
 		{"commits", offsets},
 		{"static", statics},
 		{"groups", groupAdmin},
+		{"joins", joins},
 		{"ids", producerIDs},
 	}
 }

@@ -53,7 +53,13 @@ def produce(topic, first, last, parts, **configs):
 def consumer(*topics, **configs):
     configs.setdefault("auto_offset_reset", "earliest")
     configs.setdefault("enable_auto_commit", False)
-    return KafkaConsumer(*topics, bootstrap_servers=ADDR, **configs)
+    c = KafkaConsumer(bootstrap_servers=ADDR, **configs)
+    for topic in topics:
+        # kafka-python 3.0.12 may join before its first metadata answer, and then gets no partitions for long.
+        c.partitions_for_topic(topic)
+    if topics:
+        c.subscribe(list(topics))
+    return c
 
 
 def poll(c, n, limit=30, **kw):

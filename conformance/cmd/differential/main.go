@@ -175,6 +175,12 @@ func ask(ctx context.Context, env setup.Env, o options, name string) ([]differen
 	})
 }
 
+// sameAsKafka are the settings that the control broker has too.
+var sameAsKafka = []string{
+	"node.id=1", "offsets.topic.replication.factor=1", "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
+	"share.coordinator.state.topic.replication.factor=1", "share.coordinator.state.topic.min.isr=1",
+}
+
 func launch(ctx context.Context, env setup.Env, o options, name, workDir string) (*broker.Broker, error) {
 	port := o.port
 	var argv []string
@@ -195,7 +201,7 @@ func launch(ctx context.Context, env setup.Env, o options, name, workDir string)
 				return nil, err
 			}
 		}
-		argv = broker.NaruCommand(binary, workDir, port, "node.id=1")
+		argv = broker.NaruCommand(binary, workDir, port, sameAsKafka...)
 	}
 	l, err := net.Listen("tcp", fmt.Sprintf("localhost:%d", port))
 	if err != nil {
