@@ -20,6 +20,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/coordinator/txn"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -52,6 +53,7 @@ type Node struct {
 	controller *runtime.Controller
 	replicas   *replica.Manager
 	groups     *group.Coordinator
+	txns       *txn.Coordinator
 	timer      *purgatory.Timer
 	network    *network.Server
 	lifecycle  *lifecycle.Lifecycle
@@ -108,6 +110,8 @@ func (n *Node) start(ctx context.Context) error {
 		Settings: func(image *metadata.Image) config.Values { return server.Settings(image, n.values, nodeID(n.values)) },
 	})
 	n.groups = newGroups(n)
+	ids := server.NewProducerIDs(n.controller, n.publisher, nodeID(n.values))
+	n.txns = newTransactions(n, ids)
 	n.publisher.Subscribe(n.apply)
 	if n.values.Bool("log.cleaner.enable") {
 		n.cleaner = newCleaner(n.values, n.logs, n.log)
@@ -120,7 +124,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.network.Start(server.New(server.Config{
 		NodeID: nodeID(n.values), ClusterID: n.logs.ClusterID(), Static: n.values,
 		Metadata: n.publisher, Controller: n.controller, Replicas: n.replicas, Logs: n.logs,
-		Groups: n.groups, Timer: n.timer, Log: n.log,
+		Groups: n.groups, Transactions: n.txns, ProducerIDs: ids, Timer: n.timer, Log: n.log,
 	}))
 	return nil
 }
@@ -163,6 +167,8 @@ func (n *Node) apply(c *metadata.Changes) {
 		switch {
 		case t.Name() == group.TopicName:
 			n.leadGroups(t)
+		case t.Name() == txn.TopicName:
+			n.leadTransactions(t)
 		case t.New == nil:
 			n.groups.OnTopicDeleted(t.Name())
 		}
@@ -241,6 +247,9 @@ func (n *Node) close() error {
 	var errs []error
 	if n.lifecycle != nil {
 		errs = append(errs, n.lifecycle.Shutdown(ctx))
+	}
+	if n.txns != nil {
+		n.txns.Close()
 	}
 	if n.groups != nil {
 		n.groups.Close()

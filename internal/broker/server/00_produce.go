@@ -37,6 +37,8 @@ type produceItem struct {
 	append replica.Append
 	done   atomic.Bool
 	err    error
+	// partition is set while the item's transaction is to be verified.
+	partition *replica.Partition
 }
 
 // produce appends the records of a request to their partitions and answers when
@@ -78,6 +80,7 @@ func (p *produceCall) start() {
 		p.timed = true
 		p.broker.Timer.Schedule(&p.timeout, time.Duration(p.request.TimeoutMs)*time.Millisecond, p.respondOnce)
 	}
+	p.verify()
 	p.release()
 }
 
@@ -91,7 +94,7 @@ func (p *produceCall) size(n int) {
 	p.items = p.spare[:n]
 	for _, item := range p.items {
 		item.done.Store(false)
-		item.err = nil
+		item.err, item.partition = nil, nil
 	}
 }
 
@@ -115,7 +118,11 @@ func (it *produceItem) start(topic *protocol.ProduceRequestTopicProduceData, dat
 		it.finish(err)
 		return
 	}
-	it.append.Log.Batches = batch
+	it.append.Log.Batches, it.append.Log.Guarded = batch, false
+	if record.Batch(batch).IsTransactional() {
+		it.appendInTransaction(partition)
+		return
+	}
 	partition.Append(&it.append)
 }
 

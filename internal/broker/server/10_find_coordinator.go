@@ -1,18 +1,19 @@
 package server
 
 import (
-	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
 // Kinds of coordinator a FindCoordinator request may ask for.
 const (
-	groupCoordinator = 0
+	groupCoordinator       = 0
+	transactionCoordinator = 1
 )
 
-// findCoordinator names the broker that coordinates each group: the leader of the
-// group's partition of __consumer_offsets, which is created when first needed.
+// findCoordinator names the broker that coordinates each group or transactional id:
+// the leader of its partition of an internal topic, which is created when first needed.
 func (b *Broker) findCoordinator(c *call, r *protocol.FindCoordinatorRequest) protocol.Message {
 	response := &protocol.FindCoordinatorResponse{}
 	if c.version() >= 4 {
@@ -33,14 +34,20 @@ func (b *Broker) findCoordinator(c *call, r *protocol.FindCoordinatorRequest) pr
 
 func (b *Broker) coordinatorOf(c *call, kind int8, key string) (node int32, endpoint metadata.Endpoint, err error) {
 	none := metadata.Endpoint{Port: 0}
-	if kind != groupCoordinator {
+	var name string
+	switch {
+	case kind == groupCoordinator:
+		name = offsetsTopic
+	case kind == transactionCoordinator && key != "":
+		name = transactionsTopic
+	default:
 		return -1, none, protocol.InvalidRequest
 	}
-	topic, err := b.ensureInternalTopic(offsetsTopic)
+	topic, err := b.ensureInternalTopic(name)
 	if err != nil {
 		return -1, none, protocol.CoordinatorNotAvailable
 	}
-	partition, ok := topic.Partition(group.PartitionFor(key, int32(topic.PartitionCount())))
+	partition, ok := topic.Partition(runtime.PartitionFor(key, int32(topic.PartitionCount())))
 	if !ok || partition.Leader < 0 {
 		return -1, none, protocol.CoordinatorNotAvailable
 	}

@@ -20,6 +20,7 @@ var supportedFeatures = []supportedFeature{
 	{"eligible.leader.replicas.version", 0, 1},
 	{"kraft.version", 0, 1},
 	{"metadata.version", 7, 30},
+	{"transaction.version", 0, 2},
 }
 
 // apiVersions tells which APIs are served in which versions, and which features

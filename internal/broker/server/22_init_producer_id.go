@@ -9,33 +9,34 @@ import (
 	"github.com/naru-stream/naru/internal/quorum/publish"
 )
 
-// initProducerID gives an idempotent producer its id. A producer that comes back
-// with an id gets a new one: ids are plentiful and no state is tied to them.
-func (b *Broker) initProducerID(c *call, r *protocol.InitProducerIdRequest) protocol.Message {
+// initProducerID gives a producer its id. One that is only idempotent and comes back
+// with an id gets a new one: ids are plentiful and no state is tied to them. What a
+// transactional one gets is the coordinator's decision.
+func (b *Broker) initProducerID(c *call, r *protocol.InitProducerIdRequest) {
+	if r.TransactionalId != nil {
+		b.Transactions.InitProducerID(c.context(), r, func(response *protocol.InitProducerIdResponse) {
+			response.ErrorCode = fencedCode(response.ErrorCode, c.version() >= 4)
+			c.respond(response)
+		})
+		return
+	}
 	response := &protocol.InitProducerIdResponse{}
 	response.SetDefaults()
 	response.ProducerEpoch = -1
-	if r.TransactionalId != nil {
-		// Transactions are not served, and no transaction coordinator is advertised.
-		response.ErrorCode = protocol.UnsupportedVersion
-		if *r.TransactionalId == "" {
-			response.ErrorCode = protocol.InvalidRequest
-		}
-		return response
-	}
-	id, err := b.producers.next()
+	id, err := b.ProducerIDs.Next()
 	if err != nil {
 		b.log.Warn("no producer id for a client", "client_id", c.clientID(), "error", err)
 		response.ErrorCode = protocol.CoordinatorNotAvailable
-		return response
+		c.respond(response)
+		return
 	}
 	response.ProducerId, response.ProducerEpoch = id, 0
-	return response
+	c.respond(response)
 }
 
-// producerIDs hands out ids from blocks that the controller reserves, so that no
-// id is given twice, whatever crashes.
-type producerIDs struct {
+// ProducerIDs hands out ids from blocks that the controller reserves, so that no id
+// is given twice, whatever crashes. Its methods may be called from any goroutine.
+type ProducerIDs struct {
 	controller Controller
 	metadata   *publish.Publisher
 	nodeID     int32
@@ -44,7 +45,13 @@ type producerIDs struct {
 	first, left int64
 }
 
-func (p *producerIDs) next() (int64, error) {
+// NewProducerIDs returns the producer ids of a node.
+func NewProducerIDs(controller Controller, metadata *publish.Publisher, nodeID int32) *ProducerIDs {
+	return &ProducerIDs{controller: controller, metadata: metadata, nodeID: nodeID}
+}
+
+// Next returns an id that nobody has had. It may wait for the controller.
+func (p *ProducerIDs) Next() (int64, error) {
 	for {
 		p.mu.Lock()
 		if p.left > 0 {
@@ -63,7 +70,7 @@ func (p *producerIDs) next() (int64, error) {
 
 // reserve asks for another block. Two at once may both get one; the second is
 // dropped, which only skips ids.
-func (p *producerIDs) reserve() error {
+func (p *ProducerIDs) reserve() error {
 	ctx, cancel := context.WithTimeout(context.Background(), submitTimeout)
 	defer cancel()
 	request := &protocol.AllocateProducerIdsRequest{BrokerId: p.nodeID}

@@ -42,8 +42,13 @@ func (b *Broker) ensureInternalTopic(name string) (*metadata.Topic, error) {
 	}
 	set("cleanup.policy", "compact")
 	set("segment.bytes", strconv.Itoa(int(v.Int32(prefix+"segment.bytes"))))
-	if name == offsetsTopic {
+	switch name {
+	case offsetsTopic:
 		set("compression.type", "producer")
+	case transactionsTopic:
+		set("compression.type", "uncompressed")
+		set("unclean.leader.election.enable", "false")
+		set("min.insync.replicas", strconv.Itoa(min(int(v.Int32("transaction.state.log.min.isr")), int(topic.ReplicationFactor))))
 	}
 	return b.createTopic(topic)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/coordinator/txn"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -37,8 +38,12 @@ type Config struct {
 	Replicas   *replica.Manager
 	Logs       *storage.Manager
 	Groups     *group.Coordinator
-	Timer      *purgatory.Timer
-	Log        *slog.Logger
+	// Transactions and ProducerIDs belong together: the coordinator makes its ids
+	// from them too.
+	Transactions *txn.Coordinator
+	ProducerIDs  *ProducerIDs
+	Timer        *purgatory.Timer
+	Log          *slog.Logger
 }
 
 // Broker answers requests. It is a network.Handler; its methods may be called
@@ -55,7 +60,6 @@ type Broker struct {
 	// fetchMaxBytes bounds a fetch answer, whatever the client asks for.
 	fetchMaxBytes int64
 	sessions      *fetchsession.Cache
-	producers     producerIDs
 }
 
 // New returns a broker over the given rooms.
@@ -66,7 +70,6 @@ func New(c Config) *Broker {
 		fetchMaxBytes: min(int64(c.Static.Int32("fetch.max.bytes")), maxFetchBytes),
 		log:           c.Log,
 		sessions:      fetchsession.NewCache(int(c.Static.Int32("max.incremental.fetch.session.cache.slots"))),
-		producers:     producerIDs{controller: c.Controller, nodeID: c.NodeID, metadata: c.Metadata},
 	}
 	for _, r := range table() {
 		b.rows[r.key] = &r

@@ -207,6 +207,7 @@ func (c *Coordinator) InitProducerID(ctx runtime.Context, req *protocol.InitProd
 	call.Exchange = runtime.Exchange[protocol.InitProducerIdRequest, protocol.InitProducerIdResponse]{
 		Request: req, Context: ctx, Done: done, Refuse: refuseInit,
 	}
+	call.Response.SetDefaults()
 	call.again = func(call *initCall) {
 		c.withProducerID(&call.fresh, call, func() { c.rt.Submit(partition, call) })
 	}

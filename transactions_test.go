@@ -1,0 +1,141 @@
+package naru_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/naru-stream/naru"
+)
+
+// txnTimeout bounds every test of this file.
+const txnTimeout = 60 * time.Second
+
+func txnContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), txnTimeout)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func newClient(t *testing.T, node *naru.Node, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(node.Addr()), kgo.AllowAutoTopicCreation(), kgo.MetadataMinAge(10 * time.Millisecond),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+func createTopic(t *testing.T, ctx context.Context, node *naru.Node, partitions int32, topics ...string) {
+	t.Helper()
+	if _, err := kadm.NewClient(newClient(t, node)).CreateTopics(ctx, partitions, 1, nil, topics...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readCommitted returns the values of a partition up to its last stable offset.
+func readCommitted(t *testing.T, ctx context.Context, node *naru.Node, topic string, partition int32) []string {
+	t.Helper()
+	cl := newClient(t, node, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}))
+	offsets, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := offsets.Lookup(topic, partition)
+	var values []string
+	for next := int64(0); next < end.Offset; {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			next = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				values = append(values, string(r.Value))
+			}
+		})
+	}
+	return values
+}
+
+func produceTxn(t *testing.T, ctx context.Context, cl *kgo.Client, commit kgo.TransactionEndTry, topic string, values ...string) error {
+	t.Helper()
+	if err := cl.BeginTransaction(); err != nil {
+		return err
+	}
+	for i, v := range values {
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: int32(i % 2), Value: []byte(v)}).FirstErr(); err != nil {
+			return err
+		}
+	}
+	return cl.EndTransaction(ctx, commit)
+}
+
+func TestReadCommittedSeesWhatIsCommittedAndNothingAborted(t *testing.T) {
+	node, ctx := startNode(t), txnContext(t)
+	createTopic(t, ctx, node, 2, "t")
+	cl := newClient(t, node, kgo.TransactionalID("a"))
+	var want []string
+	for i := range 10 {
+		value, commit := fmt.Sprint(i), kgo.TransactionEndTry(i%3 != 1)
+		if err := produceTxn(t, ctx, cl, commit, "t", value, value); err != nil {
+			t.Fatal(err)
+		}
+		if commit {
+			want = append(want, value)
+		}
+	}
+	for p := range int32(2) {
+		waitCommitted(t, ctx, node, "t", p, want)
+	}
+}
+
+// waitCommitted waits until exactly the values are visible: markers are written after
+// the answer to EndTxn.
+func waitCommitted(t *testing.T, ctx context.Context, node *naru.Node, topic string, partition int32, want []string) {
+	t.Helper()
+	for {
+		got := readCommitted(t, ctx, node, topic, partition)
+		if fmt.Sprint(got) == fmt.Sprint(want) {
+			return
+		}
+		if len(got) >= len(want) || ctx.Err() != nil {
+			t.Fatalf("%s-%d: committed are %v, want %v", topic, partition, got, want)
+		}
+	}
+}
+
+func TestANewInstanceFencesTheOld(t *testing.T) {
+	node, ctx := startNode(t), txnContext(t)
+	createTopic(t, ctx, node, 2, "t")
+	zombie := newClient(t, node, kgo.TransactionalID("a"))
+	if err := zombie.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zombie.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte("zombie")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := produceTxn(t, ctx, newClient(t, node, kgo.TransactionalID("a")), kgo.TryCommit, "t", "new"); err != nil {
+		t.Fatal(err)
+	}
+	err := zombie.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte("zombie again")}).FirstErr()
+	if err == nil {
+		err = zombie.EndTransaction(ctx, kgo.TryCommit)
+	}
+	if !errors.Is(err, kerr.InvalidProducerEpoch) && !errors.Is(err, kerr.ProducerFenced) {
+		t.Fatalf("the zombie is told %v", err)
+	}
+	waitCommitted(t, ctx, node, "t", 0, []string{"new"})
+}
