@@ -62,7 +62,7 @@ func (b *Broker) fetch(c *call) {
 	}
 	session, code := b.sessions.Begin(&f.request, c.version(), nowMs(), randomID())
 	if code != protocol.None {
-		c.respond(&protocol.FetchResponse{ErrorCode: code, SessionId: f.request.SessionId})
+		c.respond(&protocol.FetchResponse{ErrorCode: code})
 		return
 	}
 	f.session, f.done = session, false

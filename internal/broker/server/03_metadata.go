@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/controller"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -11,12 +13,19 @@ import (
 // leader, when the answer leaves.
 func (b *Broker) metadata(c *call, r *protocol.MetadataRequest) protocol.Message {
 	version := c.version()
+	if version < 12 && identified(r.Topics) {
+		return refuseIdentified(r.Topics)
+	}
 	all := r.Topics == nil || version == 0 && len(r.Topics) == 0
 	response := &protocol.MetadataResponse{}
 	response.SetDefaults()
 	if !all {
+		asked := map[metadataKey]bool{}
 		for i := range r.Topics {
-			response.Topics = append(response.Topics, b.namedTopic(&r.Topics[i], r.AllowAutoTopicCreation))
+			if key := keyOf(&r.Topics[i]); !asked[key] {
+				asked[key] = true
+				response.Topics = append(response.Topics, b.namedTopic(&r.Topics[i], r.AllowAutoTopicCreation))
+			}
 		}
 	}
 	image := b.image()
@@ -50,6 +59,42 @@ func (b *Broker) metadata(c *call, r *protocol.MetadataRequest) protocol.Message
 	return response
 }
 
+// metadataKey is what a request asks for with one entry; asking twice is answered
+// once.
+type metadataKey struct {
+	name string
+	id   protocol.UUID
+}
+
+func keyOf(t *protocol.MetadataRequestTopic) metadataKey {
+	if t.Name == nil || !t.TopicId.IsZero() {
+		return metadataKey{id: t.TopicId}
+	}
+	return metadataKey{name: *t.Name}
+}
+
+// identified reports whether topics are asked for by id.
+func identified(topics []protocol.MetadataRequestTopic) bool {
+	return slices.ContainsFunc(topics, func(t protocol.MetadataRequestTopic) bool { return t.Name == nil || !t.TopicId.IsZero() })
+}
+
+// refuseIdentified answers versions 10 and 11, which can carry topic ids but must
+// not be asked by id: a broker of their time ignored the id (KAFKA-13111).
+func refuseIdentified(topics []protocol.MetadataRequestTopic) *protocol.MetadataResponse {
+	response := &protocol.MetadataResponse{}
+	response.SetDefaults()
+	for i := range topics {
+		var t protocol.MetadataResponseTopic
+		t.SetDefaults()
+		t.Name, t.TopicId, t.ErrorCode = topics[i].Name, topics[i].TopicId, protocol.InvalidRequest
+		if t.Name == nil {
+			t.Name = ptr("") // the version cannot say null
+		}
+		response.Topics = append(response.Topics, t)
+	}
+	return response
+}
+
 // namedTopic answers for one topic that the request names or identifies.
 func (b *Broker) namedTopic(asked *protocol.MetadataRequestTopic, mayCreate bool) protocol.MetadataResponseTopic {
 	refuse := func(err error) protocol.MetadataResponseTopic {
@@ -60,16 +105,12 @@ func (b *Broker) namedTopic(asked *protocol.MetadataRequestTopic, mayCreate bool
 		return t
 	}
 	image := b.image()
-	if asked.Name == nil {
+	if asked.Name == nil || !asked.TopicId.IsZero() {
 		t := image.TopicByID(asked.TopicId)
 		if t == nil {
 			return refuse(protocol.UnknownTopicId)
 		}
 		return describeTopic(image, t)
-	}
-	if asked.TopicId != (protocol.UUID{}) {
-		// A name with an id is for the protocol's future (KIP-516).
-		return refuse(protocol.InvalidRequest)
 	}
 	name := *asked.Name
 	if t := image.Topic(name); t != nil {

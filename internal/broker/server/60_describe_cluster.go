@@ -16,7 +16,6 @@ const (
 func (b *Broker) describeCluster(c *call, r *protocol.DescribeClusterRequest) protocol.Message {
 	response := &protocol.DescribeClusterResponse{}
 	response.SetDefaults()
-	response.ClusterId = b.ClusterID
 	switch {
 	case c.version() >= 1 && r.EndpointType == controllerEndpoints:
 		return refuseEndpoints(response, protocol.MismatchedEndpointType,
@@ -24,7 +23,7 @@ func (b *Broker) describeCluster(c *call, r *protocol.DescribeClusterRequest) pr
 	case c.version() >= 1 && r.EndpointType != brokerEndpoints:
 		return refuseEndpoints(response, protocol.UnsupportedEndpointType, fmt.Sprintf("endpoint type %d is neither 1 (brokers) nor 2 (controllers)", r.EndpointType))
 	}
-	response.ControllerId = b.NodeID
+	response.ClusterId, response.ControllerId = b.ClusterID, b.NodeID
 	if r.IncludeClusterAuthorizedOperations {
 		response.ClusterAuthorizedOperations = clusterOperations
 	}

@@ -13,8 +13,8 @@ import (
 // ends with a cursor at which the next one begins.
 func (b *Broker) describeTopicPartitions(_ *call, r *protocol.DescribeTopicPartitionsRequest) protocol.Message {
 	response := &protocol.DescribeTopicPartitionsResponse{}
-	left := min(int(r.ResponsePartitionLimit), int(b.values().Int32("max.request.partition.size.limit")))
-	if left <= 0 || r.Cursor != nil && r.Cursor.PartitionIndex < 0 {
+	left := max(min(int(r.ResponsePartitionLimit), int(b.values().Int32("max.request.partition.size.limit"))), 1)
+	if r.Cursor != nil && !wellPlaced(r) {
 		for _, t := range r.Topics {
 			response.Topics = append(response.Topics, unknownTopic(t.Name, protocol.InvalidRequest))
 		}
@@ -32,7 +32,9 @@ func (b *Broker) describeTopicPartitions(_ *call, r *protocol.DescribeTopicParti
 		}
 		t := image.Topic(name)
 		if t == nil {
-			response.Topics = append(response.Topics, unknownTopic(name, protocol.UnknownTopicOrPartition))
+			unknown := unknownTopic(name, protocol.UnknownTopicOrPartition)
+			unknown.TopicAuthorizedOperations = topicOperations
+			response.Topics = append(response.Topics, unknown)
 			continue
 		}
 		out := protocol.DescribeTopicPartitionsResponseTopic{
@@ -52,6 +54,13 @@ func (b *Broker) describeTopicPartitions(_ *call, r *protocol.DescribeTopicParti
 		response.Topics = append(response.Topics, out)
 	}
 	return response
+}
+
+// wellPlaced reports whether a cursor points to a partition of a topic that the
+// request names, or of any topic if it names none.
+func wellPlaced(r *protocol.DescribeTopicPartitionsRequest) bool {
+	return r.Cursor.PartitionIndex >= 0 && (len(r.Topics) == 0 ||
+		slices.ContainsFunc(r.Topics, func(t protocol.DescribeTopicPartitionsRequestTopicRequest) bool { return t.Name == r.Cursor.TopicName }))
 }
 
 // wantedTopics returns the names to describe, in order, from the cursor on.

@@ -19,6 +19,7 @@ func (c *Coordinator) JoinGroup(ctx runtime.Context, req *protocol.JoinGroupRequ
 		},
 	}}
 	call.Response.SetDefaults()
+	call.Response.ProtocolName = nil // while there is no generation
 	if len(ctx.ClientID) > classic.MaxNameBytes {
 		call.Context.ClientID = ctx.ClientID[:classic.MaxNameBytes]
 	}
@@ -62,13 +63,17 @@ func (c *Coordinator) checkJoin(req *protocol.JoinGroupRequest) protocol.ErrorCo
 
 func refuseJoin(_ *protocol.JoinGroupRequest, r *protocol.JoinGroupResponse, code protocol.ErrorCode) {
 	r.SetDefaults()
-	r.ErrorCode = code
+	r.ErrorCode, r.ProtocolName = code, nil
 }
 
 // SyncGroup answers a SyncGroup request when the leader has assigned the partitions.
 func (c *Coordinator) SyncGroup(ctx runtime.Context, req *protocol.SyncGroupRequest, done func(*protocol.SyncGroupResponse)) {
 	call := &classic.SyncCall{Request: req, Context: ctx, Done: done, Refuse: refuseSync}
 	call.Response.SetDefaults()
+	if ctx.Version >= 5 && (req.ProtocolType == nil || req.ProtocolName == nil) {
+		call.Fail(protocol.InconsistentGroupProtocol) // both are mandatory since KIP-559
+		return
+	}
 	if code := checkID(req.GroupId); code != protocol.None {
 		call.Fail(code)
 		return

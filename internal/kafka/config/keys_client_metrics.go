@@ -2,7 +2,7 @@ package config
 
 // clientMetricsKeys: settings of a client metrics subscription (KIP-714).
 var clientMetricsKeys = []Key{
-	{Name: "interval.ms", Type: Int, Default: "300000", Scope: ClientMetricsScope, Status: NotServed,
+	{Name: "interval.ms", Type: Int, Default: "300000", Scope: ClientMetricsScope, Valid: between(100, 3600000), Status: NotServed,
 		Why: "client metrics are not served yet",
 		Doc: "Milliseconds between two pushes of a subscribed client."},
 	{Name: "match", Type: List, Scope: ClientMetricsScope, Status: NotServed,

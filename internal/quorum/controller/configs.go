@@ -89,8 +89,13 @@ func (c *Core) checkConfig(resource metadata.ConfigResource, settings map[string
 		return invalid("Unknown resource type %d", resource.Type)
 	}
 	if resource.Type == metadata.ResourceTopic {
-		if _, err := config.ResolveTopic(settings, c.clusterSettings()); err != nil {
+		cluster := c.clusterSettings()
+		topic, err := config.ResolveTopic(settings, cluster)
+		if err != nil {
 			return fail(protocol.InvalidConfig, "%v", err)
+		}
+		if topic.RemoteStorageEnable && !cluster.Bool("remote.log.storage.system.enable") {
+			return fail(protocol.InvalidConfig, "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")
 		}
 		return nil
 	}

@@ -28,6 +28,9 @@ func (c *Core) deleteTopics(e Event, r *protocol.DeleteTopicsRequest) *protocol.
 		if w.Name != nil && names[*w.Name] < 0 || w.Name == nil && ids[w.TopicId] < 0 {
 			continue // a repetition, answered already
 		}
+		if t := c.image().TopicByID(w.TopicId); w.Name == nil && t != nil && names[t.Name] != 0 {
+			continue // asked for by name too, which is where both are refused
+		}
 		result := protocol.DeleteTopicsResponseDeletableTopicResult{Name: w.Name, TopicId: w.TopicId}
 		var t *metadata.Topic
 		var f *failure
@@ -44,6 +47,9 @@ func (c *Core) deleteTopics(e Event, r *protocol.DeleteTopicsRequest) *protocol.
 			result.Name, result.TopicId = &t.Name, t.ID
 		}
 		if w.Name != nil {
+			if same := c.image().Topic(*w.Name); same != nil && ids[same.ID] != 0 {
+				result.TopicId = same.ID
+			}
 			names[*w.Name] = -1
 		} else {
 			ids[w.TopicId] = -1
