@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -135,6 +138,19 @@ func (n *Node) register(ctx context.Context) (err error) {
 	return err
 }
 
+// knownAssignors returns those of the names for which there is an assignor. Kafka also
+// takes names of Java classes here.
+func knownAssignors(names []string, log *slog.Logger) []string {
+	known := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return assignor.Named(name) == nil })
+	if len(known) < len(names) {
+		log.Warn("some assignors of group.consumer.assignors are not known and left out", "known", known, "configured", names)
+	}
+	if len(known) == 0 {
+		return group.DefaultSettings().Consumer.Assignors
+	}
+	return known
+}
+
 // newGroups returns the group coordinator over the offsets topic.
 func newGroups(n *Node) *group.Coordinator {
 	v := n.values
@@ -148,6 +164,13 @@ func newGroups(n *Node) *group.Coordinator {
 	s.RetentionCheckIntervalMs = v.Int64("offsets.retention.check.interval.ms")
 	s.CommitTimeoutMs = v.Int64("offsets.commit.timeout.ms")
 	s.LoadBufferBytes = int(v.Int32("offsets.load.buffer.size"))
+	s.Consumer = consumer.Config{
+		SessionTimeoutMs:     v.Int32("group.consumer.session.timeout.ms"),
+		HeartbeatIntervalMs:  v.Int32("group.consumer.heartbeat.interval.ms"),
+		AssignmentIntervalMs: v.Int32("group.consumer.assignment.interval.ms"),
+		MaxSize:              int(v.Int32("group.consumer.max.size")),
+		Assignors:            knownAssignors(v.List("group.consumer.assignors"), n.log),
+	}
 	return group.New(group.Config{
 		Settings: s, Partitions: v.Int32("offsets.topic.num.partitions"),
 		Log:   replica.TopicLog{Manager: n.replicas, Topic: group.TopicName},

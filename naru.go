@@ -163,6 +163,7 @@ func (n *Node) apply(c *metadata.Changes) {
 	if err := n.replicas.Apply(c); err != nil {
 		n.log.Error("some partitions could not follow the metadata", "error", err)
 	}
+	n.groups.OnMetadata(c)
 	for _, t := range c.Topics {
 		switch {
 		case t.Name() == group.TopicName:

@@ -18,6 +18,7 @@ type supportedFeature struct {
 // supportedFeatures are those whose APIs are served.
 var supportedFeatures = []supportedFeature{
 	{"eligible.leader.replicas.version", 0, 1},
+	{"group.version", 0, 1},
 	{"kraft.version", 0, 1},
 	{"metadata.version", 7, 30},
 	{"transaction.version", 0, 2},

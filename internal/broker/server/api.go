@@ -51,6 +51,8 @@ func table() []row {
 		{protocol.KeyUnregisterBroker, 0, 0, 0, inline((*Broker).unregisterBroker)},
 		{protocol.KeyDescribeTransactions, 0, 0, 0, later((*Broker).describeTransactions)},
 		{protocol.KeyListTransactions, 0, 0, 2, later((*Broker).listTransactions)},
+		{protocol.KeyConsumerGroupHeartbeat, 0, 0, 1, later((*Broker).consumerGroupHeartbeat)},
+		{protocol.KeyConsumerGroupDescribe, 0, 0, 1, later((*Broker).consumerGroupDescribe)},
 		{protocol.KeyListConfigResources, 0, 0, 1, inline((*Broker).listConfigResources)},
 		{protocol.KeyDescribeTopicPartitions, 0, 0, 0, inline((*Broker).describeTopicPartitions)},
 	}

@@ -40,27 +40,44 @@ func topicOf(t *metadata.Topic) (consumer.Topic, bool) {
 	return consumer.Topic{Name: t.Name, ID: t.ID, Partitions: int32(t.PartitionCount())}, true
 }
 
+// Settings that groups read themselves.
+const (
+	sessionTimeout           = "consumer.session.timeout.ms"
+	heartbeatInterval        = "consumer.heartbeat.interval.ms"
+	assignmentInterval       = "consumer.assignment.interval.ms"
+	brokerAssignmentInterval = "group.consumer.assignment.interval.ms"
+)
+
 // Overrides implements consumer.Metadata.
 func (i image) Overrides(group string) consumer.Overrides {
 	own := i.of.Config(metadata.ConfigResource{Type: metadata.ResourceGroup, Name: group})
-	if own.Len() == 0 {
-		return consumer.Overrides{}
+	out := consumer.Overrides{AssignmentIntervalMs: number(own, assignmentInterval)}
+	if out.AssignmentIntervalMs == nil {
+		all := i.of.Config(metadata.ConfigResource{Type: metadata.ResourceBroker})
+		out.AssignmentIntervalMs = number(all, brokerAssignmentInterval)
 	}
-	values := own.Map()
-	number := func(name string) int32 {
-		// What is not a number was refused when it was set.
-		n, _ := strconv.ParseInt(values[name], 10, 32)
-		return int32(n)
+	if ms := number(own, sessionTimeout); ms != nil {
+		out.SessionTimeoutMs = *ms
 	}
-	out := consumer.Overrides{
-		SessionTimeoutMs:    number("consumer.session.timeout.ms"),
-		HeartbeatIntervalMs: number("consumer.heartbeat.interval.ms"),
-	}
-	if _, ok := values["consumer.assignment.interval.ms"]; ok {
-		ms := number("consumer.assignment.interval.ms")
-		out.AssignmentIntervalMs = &ms
+	if ms := number(own, heartbeatInterval); ms != nil {
+		out.HeartbeatIntervalMs = *ms
 	}
 	return out
+}
+
+// number returns a setting, nil if there is none. What is not a number was refused when
+// it was set.
+func number(c metadata.Config, name string) *int32 {
+	text, ok := c.Get(name)
+	if !ok {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return nil
+	}
+	ms := int32(n)
+	return &ms
 }
 
 // OnMetadata takes in a change of the cluster's metadata. Calls come one after the other.
@@ -79,7 +96,7 @@ func matters(changes *metadata.Changes) bool {
 		}
 	}
 	for _, r := range changes.Configs {
-		if r.Type == metadata.ResourceGroup {
+		if r.Type == metadata.ResourceGroup || r.Type == metadata.ResourceBroker && r.Name == "" {
 			return true
 		}
 	}

@@ -2,14 +2,11 @@ package config
 
 // groupLevelKeys: settings of a group.
 var groupLevelKeys = []Key{
-	{Name: "consumer.assignment.interval.ms", Type: Int, Default: "1000", Scope: GroupScope, Broker: "group.consumer.assignment.interval.ms", Valid: atLeast(0), Status: NotServed,
-		Why: "the consumer group protocol is not served yet",
+	{Name: "consumer.assignment.interval.ms", Type: Int, Default: "1000", Scope: GroupScope, Broker: "group.consumer.assignment.interval.ms", Valid: atLeast(0),
 		Doc: "Fewest milliseconds between two computations of a group's assignment (consumer groups)."},
-	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Scope: GroupScope, Broker: "group.consumer.heartbeat.interval.ms", Valid: atLeast(1), Status: NotServed,
-		Why: "the consumer group protocol is not served yet",
+	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Scope: GroupScope, Broker: "group.consumer.heartbeat.interval.ms", Valid: atLeast(1),
 		Doc: "Milliseconds between the heartbeats a member is asked to send (consumer groups)."},
-	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", Scope: GroupScope, Broker: "group.consumer.session.timeout.ms", Valid: atLeast(1), Status: NotServed,
-		Why: "the consumer group protocol is not served yet",
+	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", Scope: GroupScope, Broker: "group.consumer.session.timeout.ms", Valid: atLeast(1),
 		Doc: "Milliseconds without heartbeat after which a member is taken for gone (consumer groups)."},
 	{Name: "share.assignment.interval.ms", Type: Int, Default: "1000", Scope: GroupScope, Broker: "group.share.assignment.interval.ms", Valid: atLeast(0), Status: NotServed,
 		Why: "share groups are not served yet",
