@@ -98,6 +98,9 @@ func (l *Log) checkpoint(all bool) error {
 		return nil // still due: the background comes back
 	}
 	defer l.releaseStructural()
+	if l.deleted() {
+		return nil // its names may be another log's by now
+	}
 	l.mu.Lock()
 	save := l.pace.sinceSnapshot > 0 && (all || l.snapshotDue(l.m.nowMs()))
 	l.pace.sealing = false

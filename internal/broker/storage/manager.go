@@ -281,6 +281,14 @@ func (l *Log) close(why error) {
 	l.closed = why
 }
 
+// deleted tells that the log's files are gone or about to go; another log may have
+// their names soon.
+func (l *Log) deleted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed != nil && !errors.Is(l.closed, ErrClosed)
+}
+
 func (l *Log) settings() *settings {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/vfs"
@@ -124,8 +125,17 @@ func (l *Log) planSync() syncPlan {
 }
 
 // sync makes everything appended until now durable. Only one runs for a log at a
-// time: the directory's queue sees to it.
+// time: the directory's queue sees to it. A log that is deleted meanwhile has
+// nothing left to keep.
 func (l *Log) sync() error {
+	err := l.syncAll()
+	if errors.Is(err, fs.ErrNotExist) && l.deleted() {
+		return nil
+	}
+	return err
+}
+
+func (l *Log) syncAll() error {
 	p := l.planSync()
 	for _, t := range p.targets {
 		if err := l.syncSegment(t.seg); err != nil {
