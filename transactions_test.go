@@ -139,3 +139,93 @@ func TestANewInstanceFencesTheOld(t *testing.T) {
 	}
 	waitCommitted(t, ctx, node, "t", 0, []string{"new"})
 }
+
+// transform reads topic "in" as a group and writes every value to "out" in
+// transactions until n have been read, or ctx ends. Every third transaction is aborted.
+func transform(ctx context.Context, node *naru.Node, id string, n func() bool, opts ...kgo.Opt) error {
+	session, err := kgo.NewGroupTransactSession(append([]kgo.Opt{
+		kgo.SeedBrokers(node.Addr()), kgo.TransactionalID(id), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.FetchMaxWait(50 * time.Millisecond),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DefaultProduceTopic("out"), kgo.MetadataMinAge(10 * time.Millisecond),
+	}, opts...)...)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	for round := 0; !n(); round++ {
+		poll, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		fetches := session.PollRecords(poll, 7)
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if fetches.NumRecords() == 0 {
+			continue
+		}
+		if err := session.Begin(); err != nil {
+			return err
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			session.Produce(ctx, &kgo.Record{Value: r.Value}, nil)
+		})
+		if _, err := session.End(ctx, kgo.TransactionEndTry(round%3 != 2)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func produceInput(t *testing.T, ctx context.Context, node *naru.Node, n int) {
+	t.Helper()
+	cl := newClient(t, node)
+	var records []*kgo.Record
+	for i := range n {
+		records = append(records, &kgo.Record{Topic: "in", Partition: int32(i % 2), Value: fmt.Appendf(nil, "%04d", i)})
+	}
+	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkExactlyOnce wants every input in the committed output once.
+func checkExactlyOnce(t *testing.T, ctx context.Context, node *naru.Node, n int) {
+	t.Helper()
+	seen := map[string]int{}
+	for p := range int32(2) {
+		for _, v := range readCommitted(t, ctx, node, "out", p) {
+			seen[v]++
+		}
+	}
+	for i := range n {
+		if v := fmt.Sprintf("%04d", i); seen[v] != 1 {
+			t.Errorf("input %s is in the output %d times", v, seen[v])
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d different outputs, want %d", len(seen), n)
+	}
+}
+
+// consumed tells how far the group has committed.
+func consumed(t *testing.T, ctx context.Context, node *naru.Node) int64 {
+	t.Helper()
+	offsets, err := kadm.NewClient(newClient(t, node)).FetchOffsets(ctx, "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	offsets.Each(func(o kadm.OffsetResponse) { sum += o.At })
+	return sum
+}
+
+func TestAChainOfTransactionsHandlesEveryRecordOnce(t *testing.T) {
+	const n = 200
+	node, ctx := startNode(t), txnContext(t)
+	createTopic(t, ctx, node, 2, "in", "out")
+	produceInput(t, ctx, node, n)
+	err := transform(ctx, node, "chain", func() bool { return consumed(t, ctx, node) == n })
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkExactlyOnce(t, ctx, node, n)
+}

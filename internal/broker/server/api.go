@@ -38,6 +38,7 @@ func table() []row {
 		{protocol.KeyAddOffsetsToTxn, 0, 0, 4, later((*Broker).addOffsetsToTxn)},
 		{protocol.KeyEndTxn, 0, 0, 5, later((*Broker).endTxn)},
 		{protocol.KeyWriteTxnMarkers, 1, 1, 2, later((*Broker).writeTxnMarkers)},
+		{protocol.KeyTxnOffsetCommit, 0, 0, 5, later((*Broker).txnOffsetCommit)},
 		{protocol.KeyDescribeConfigs, 1, 1, 4, inline((*Broker).describeConfigs)},
 		{protocol.KeyAlterConfigs, 0, 0, 2, inline((*Broker).alterConfigs)},
 		{protocol.KeyDescribeLogDirs, 1, 1, 5, inline((*Broker).describeLogDirs)},

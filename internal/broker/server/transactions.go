@@ -117,6 +117,14 @@ func (p *produceCall) verified(it *produceItem, code protocol.ErrorCode, absent 
 	return code
 }
 
+// failure returns a code as an error, nil for none.
+func failure(code protocol.ErrorCode) error {
+	if code == protocol.None {
+		return nil
+	}
+	return code
+}
+
 // askCoordinator waits for the transaction coordinator's answer.
 func (b *Broker) askCoordinator(add txn.Add) (code protocol.ErrorCode, absent []txn.TopicPartition) {
 	answered := make(chan struct{})
@@ -167,6 +175,13 @@ func (p *Participants) write(m txn.Marker, at txn.TopicPartition, done func(erro
 			err = protocol.UnknownTopicOrPartition
 		}
 		done(fmt.Errorf("ending a transaction in %s-%d: %w", at.Topic, at.Index, err))
+		return
+	}
+	if at.Topic == offsetsTopic {
+		p.Groups.EndTransaction(at.Index, group.End{
+			ProducerID: m.ProducerID, ProducerEpoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit, Version: m.Version,
+			Done: func(code protocol.ErrorCode) { done(failure(code)) },
+		})
 		return
 	}
 	spec := record.DefaultSpec()

@@ -53,15 +53,18 @@ func (c *Coordinator) OffsetFetch(ctx runtime.Context, req *protocol.OffsetFetch
 		done(res)
 	})
 	for i := range groups {
-		c.fetchGroup(ctx, &groups[i], func(r *protocol.OffsetFetchResponseGroup) {
+		c.fetchGroup(ctx, &groups[i], req.RequireStable, func(r *protocol.OffsetFetchResponseGroup) {
 			res.Groups[i] = *r
 			all.done()
 		})
 	}
 }
 
-func (c *Coordinator) fetchGroup(ctx runtime.Context, req *protocol.OffsetFetchRequestGroup, done func(*protocol.OffsetFetchResponseGroup)) {
-	call := &fetchCall{Request: req, Context: ctx, Done: done, Refuse: refuseFetch}
+func (c *Coordinator) fetchGroup(ctx runtime.Context, req *protocol.OffsetFetchRequestGroup, requireStable bool, done func(*protocol.OffsetFetchResponseGroup)) {
+	call := &fetchCall{requireStable: requireStable}
+	call.Exchange = runtime.Exchange[protocol.OffsetFetchRequestGroup, protocol.OffsetFetchResponseGroup]{
+		Request: req, Context: ctx, Done: done, Refuse: refuseFetch,
+	}
 	if len(req.GroupId) > classic.MaxNameBytes {
 		call.Fail(protocol.InvalidGroupId)
 		return

@@ -54,6 +54,7 @@ type core struct {
 	around   consumer.Surroundings
 	groups   map[string]memberGroup
 	offsets  offsets.Store
+	txns     transactions
 	expiring bool // timerExpiry is set
 
 	key, value []byte // scratch for records
@@ -100,6 +101,13 @@ func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
 		c.deleteOffsets(env, call)
 	case *topicDeleted:
 		c.forgetTopic(env, call)
+	case *guardCall:
+		call.ends = c.txns.ends
+		out.Answer(call)
+	case *stageCall:
+		c.stage(env, call)
+	case *endCall:
+		c.end(env, call)
 	case *metadataChanged:
 		c.takeMetadata(env, call)
 	default:
@@ -131,7 +139,7 @@ func (c *core) watchExpiry(env classic.Env) {
 }
 
 // Apply implements runtime.Core.
-func (c *core) Apply(key, value []byte, _ runtime.Origin) error {
+func (c *core) Apply(key, value []byte, origin runtime.Origin) error {
 	r := wire.NewReader(key)
 	kind := r.Int16()
 	if err := r.Err(); err != nil {
@@ -139,6 +147,9 @@ func (c *core) Apply(key, value []byte, _ runtime.Origin) error {
 	}
 	switch kind {
 	case recordOffset, recordLegacyOffset:
+		if origin.Transactional {
+			return c.applyPending(key[2:], value, origin)
+		}
 		return c.applyOffset(key[2:], value)
 	case recordGroup:
 		return c.applyGroup(key[2:], value)
@@ -152,6 +163,7 @@ func (c *core) applyOffset(key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	c.txns.pending.Overtake(offsets.Place{Group: group, Topic: topic, Partition: partition})
 	if value == nil {
 		c.offsets.Remove(group, topic, partition)
 		return nil
@@ -185,12 +197,15 @@ func (c *core) applyGroup(key, value []byte) error {
 }
 
 // ApplyMarker implements runtime.Core.
-func (c *core) ApplyMarker(runtime.Origin, bool) error { return nil }
+func (c *core) ApplyMarker(origin runtime.Origin, commit bool) error {
+	c.endPending(origin.ProducerID, origin.ProducerEpoch, origin.CoordinatorEpoch, commit)
+	return nil
+}
 
 // Loaded implements runtime.Core.
 func (c *core) Loaded(nowMs int64, out *runtime.Effects) {
 	env := c.env(nowMs, out)
-	for _, group := range c.offsets.Groups() {
+	for _, group := range append(c.offsets.Groups(), c.txns.pending.Groups()...) {
 		// Compaction may have kept a tombstone of the group behind its offsets.
 		c.ensureGroup(group)
 	}

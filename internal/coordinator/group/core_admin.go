@@ -6,6 +6,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -146,13 +147,16 @@ func (c *core) expireOffsets(env classic.Env) {
 				}
 			}
 		}
-		if c.offsets.Count(id) == 0 && g.Disposable() {
+		if c.offsets.Count(id) == 0 && c.txns.pending.Count(id) == 0 && g.Disposable() {
 			c.forgetGroup(env, id)
 		}
 	}
 }
 
 func (c *core) expired(nowMs int64, g memberGroup, id, topic string, partition int32) bool {
+	if c.txns.pending.Has(offsets.Place{Group: id, Topic: topic, Partition: partition}) {
+		return false
+	}
 	o, _ := c.offsets.Get(id, topic, partition)
 	startMs, ok := g.RetentionStartMs(o.CommitTimestampMs)
 	switch {

@@ -9,10 +9,14 @@ import (
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
-type (
-	commitCall = runtime.Exchange[protocol.OffsetCommitRequest, protocol.OffsetCommitResponse]
-	fetchCall  = runtime.Exchange[protocol.OffsetFetchRequestGroup, protocol.OffsetFetchResponseGroup]
-)
+type commitCall = runtime.Exchange[protocol.OffsetCommitRequest, protocol.OffsetCommitResponse]
+
+// fetchCall asks for the offsets of one group.
+type fetchCall struct {
+	runtime.Exchange[protocol.OffsetFetchRequestGroup, protocol.OffsetFetchResponseGroup]
+	// requireStable hides offsets that a transaction is about to change.
+	requireStable bool
+}
 
 const (
 	// noOffset stands for an offset that was never committed.
@@ -104,6 +108,7 @@ func (c *core) commitOne(env classic.Env, group string, topic *protocol.OffsetCo
 		committed.LeaderEpoch, committed.TopicID = p.CommittedLeaderEpoch, topic.TopicId
 	}
 	c.offsets.Put(group, topic.Name, p.PartitionIndex, committed)
+	c.txns.pending.Overtake(offsets.Place{Group: group, Topic: topic.Name, Partition: p.PartitionIndex})
 	c.ensureGroup(group)
 	c.key = offsets.AppendKey(c.key[:0], group, topic.Name, p.PartitionIndex)
 	c.value = offsets.AppendValue(c.value[:0], &committed)
@@ -143,6 +148,9 @@ func (c *core) fetch(env classic.Env, call *fetchCall) {
 				Partitions: c.fetchPartitions(req.GroupId, topic),
 			}
 		}
+	}
+	if call.requireStable {
+		c.markUnstable(req.GroupId, res.Topics)
 	}
 	env.Out.Answer(call)
 }
@@ -188,6 +196,7 @@ func (c *core) forgetOffset(env classic.Env, group, topic string, partition int3
 	if !c.offsets.Remove(group, topic, partition) {
 		return false
 	}
+	c.txns.pending.Overtake(offsets.Place{Group: group, Topic: topic, Partition: partition})
 	c.key = offsets.AppendKey(c.key[:0], group, topic, partition)
 	env.Out.Write(c.key, nil)
 	return true

@@ -166,6 +166,10 @@ func (s *script) step(op string, a args) {
 		s.leave(a)
 	case "commit":
 		s.commit(a)
+	case "txn-commit":
+		s.stage(a)
+	case "end-txn":
+		s.endTxn(a)
 	case "fetch":
 		s.fetch(a)
 	case "list":
@@ -377,7 +381,7 @@ func (s *script) fetch(a args) {
 		topic, partition, _ := splitOffset(a, x)
 		named = append(named, protocol.OffsetFetchRequestTopics{Name: topic, PartitionIndexes: []int32{partition}})
 	}
-	req := &protocol.OffsetFetchRequest{}
+	req := &protocol.OffsetFetchRequest{RequireStable: a.str("stable", "") != ""}
 	for _, g := range strings.Split(a.str("group", "g"), ",") {
 		req.Groups = append(req.Groups, protocol.OffsetFetchRequestGroup{
 			GroupId: g, Topics: named, MemberId: a.opt("member"), MemberEpoch: int32(a.num("epoch", -1)),
@@ -489,7 +493,14 @@ func (s *script) printLog() {
 	for p := range int32(testPartitions) {
 		entries := s.world.log.Entries(p)
 		for _, e := range entries[s.shown[p]:] {
-			s.say("%s", describeRecord(s.t, e.Key, e.Value))
+			switch {
+			case e.Marker != nil:
+				s.say("%s of producer %d:%d by coordinator %d", e.Marker.Type, e.ProducerID, e.ProducerEpoch, e.Marker.CoordinatorEpoch)
+			case e.Transactional:
+				s.say("producer %d:%d %s", e.ProducerID, e.ProducerEpoch, describeRecord(s.t, e.Key, e.Value))
+			default:
+				s.say("%s", describeRecord(s.t, e.Key, e.Value))
+			}
 		}
 		s.shown[p] = len(entries)
 	}

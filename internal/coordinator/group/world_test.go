@@ -12,6 +12,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/record"
 )
 
 // world is a coordinator in virtual time over a log in memory. After every step it
@@ -155,11 +156,11 @@ func (w *world) check() {
 		for name, log := range map[string]*runtimetest.Log{"log": w.log, "compacted log": w.log.Compacted()} {
 			replayed := newCore(&w.settings, w.cluster)
 			for _, e := range log.Entries(p) {
-				if err := replayed.Apply(e.Key, e.Value, runtime.Origin{Offset: e.Offset}); err != nil {
+				if err := apply(replayed, e); err != nil {
 					w.t.Fatalf("replaying the %s: %v", name, err)
 				}
 			}
-			for _, id := range replayed.offsets.Groups() {
+			for _, id := range append(replayed.offsets.Groups(), replayed.txns.pending.Groups()...) {
 				replayed.ensureGroup(id)
 			}
 			if got := dump(replayed, live); got != want {
@@ -167,6 +168,16 @@ func (w *world) check() {
 			}
 		}
 	}
+}
+
+// apply replays one entry of a log.
+func apply(c *core, e runtimetest.Entry) error {
+	origin := runtime.Origin{Offset: e.Offset, ProducerID: e.ProducerID, ProducerEpoch: e.ProducerEpoch, Transactional: e.Transactional}
+	if e.Marker != nil {
+		origin.CoordinatorEpoch = e.Marker.CoordinatorEpoch
+		return c.ApplyMarker(origin, e.Marker.Type == record.ControlCommit)
+	}
+	return c.Apply(e.Key, e.Value, origin)
 }
 
 // dump prints what has to be equal in c and in live.
@@ -189,6 +200,7 @@ func dump(c, live *core) string {
 			}
 		}
 	}
+	fmt.Fprintf(&b, "pending %+v\n", c.txns.pending.All())
 	return b.String()
 }
 

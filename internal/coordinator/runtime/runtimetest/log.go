@@ -29,10 +29,15 @@ type waiter struct {
 	done func(error)
 }
 
-// Entry is one record of the log.
+// Entry is one record of the log, or a marker that ends a transaction.
 type Entry struct {
 	Offset     int64
 	Key, Value []byte
+
+	ProducerID    int64 // -1 outside of transactions
+	ProducerEpoch int16
+	Transactional bool
+	Marker        *record.EndTxnMarker // nil for a record
 }
 
 // NewLog returns an empty topic whose records are committed as they are written.
@@ -172,7 +177,16 @@ func (l *Log) Entries(id int32) []Entry {
 		assert.NoError(err, "iterating a batch")
 		for it.Next() {
 			r := &it.Record
-			out = append(out, Entry{r.Offset, slices.Clone(r.Key), slices.Clone(r.Value)})
+			e := Entry{
+				Offset: r.Offset, Key: slices.Clone(r.Key), Value: slices.Clone(r.Value),
+				ProducerID: b.ProducerID(), ProducerEpoch: b.ProducerEpoch(), Transactional: b.IsTransactional(),
+			}
+			if b.IsControl() {
+				marker, _, err := record.ParseEndTxn(r)
+				assert.NoError(err, "reading a marker")
+				e.Marker = &marker
+			}
+			out = append(out, e)
 		}
 		assert.NoError(it.Err(), "iterating a batch")
 	}
@@ -180,31 +194,70 @@ func (l *Log) Entries(id int32) []Entry {
 }
 
 // Compacted returns a log with the last record of every key, without tombstones: what
-// the cleaner leaves in the end.
+// the cleaner leaves in the end. Of aborted transactions nothing is left but the
+// markers. From the first record of an open transaction on everything stays.
 func (l *Log) Compacted() *Log {
 	out := NewLog()
 	for id := range l.partitions {
 		entries := l.Entries(id)
+		aborted, stable := decide(entries)
 		last := make(map[string]int64)
 		for _, e := range entries {
-			last[string(e.Key)] = e.Offset
+			if e.Marker == nil && !aborted[e.Offset] && e.Offset < stable {
+				last[string(e.Key)] = e.Offset
+			}
 		}
 		p := out.partition(id)
 		for _, e := range entries {
-			if last[string(e.Key)] != e.Offset || e.Value == nil {
+			gone := e.Marker == nil && (aborted[e.Offset] || last[string(e.Key)] != e.Offset || e.Value == nil)
+			if gone && e.Offset < stable {
 				continue
 			}
-			spec := record.DefaultSpec()
-			spec.BaseOffset = e.Offset
-			var builder record.Builder
-			builder.Reset(spec)
-			assert.NoError(builder.Append(0, e.Key, e.Value), "building a batch")
-			b, err := builder.Build(nil)
-			assert.NoError(err, "building a batch")
-			p.batches = append(p.batches, b)
+			p.batches = append(p.batches, e.batch())
 			p.end = e.Offset + 1
 		}
 		p.committed = p.end
 	}
 	return out
+}
+
+// decide returns the offsets of aborted records and where the first open transaction
+// begins.
+func decide(entries []Entry) (aborted map[int64]bool, stable int64) {
+	aborted = make(map[int64]bool)
+	open := make(map[int64][]int64)
+	for _, e := range entries {
+		switch {
+		case e.Marker != nil:
+			for _, offset := range open[e.ProducerID] {
+				aborted[offset] = e.Marker.Type == record.ControlAbort
+			}
+			delete(open, e.ProducerID)
+		case e.Transactional:
+			open[e.ProducerID] = append(open[e.ProducerID], e.Offset)
+		}
+		stable = e.Offset + 1
+	}
+	for _, offsets := range open {
+		stable = min(stable, offsets[0])
+	}
+	return aborted, stable
+}
+
+// batch builds the batch of the entry alone.
+func (e *Entry) batch() record.Batch {
+	spec := record.DefaultSpec()
+	spec.BaseOffset = e.Offset
+	spec.ProducerID, spec.ProducerEpoch, spec.Transactional = e.ProducerID, e.ProducerEpoch, e.Transactional
+	var builder record.Builder
+	if e.Marker != nil {
+		b, err := record.AppendEndTxn(nil, spec, *e.Marker, 0, &builder)
+		assert.NoError(err, "building a marker")
+		return b
+	}
+	builder.Reset(spec)
+	assert.NoError(builder.Append(0, e.Key, e.Value), "building a batch")
+	b, err := builder.Build(nil)
+	assert.NoError(err, "building a batch")
+	return b
 }
