@@ -15,7 +15,8 @@ import (
 func main() {
 	brokers := flag.String("brokers", "naru,kafka", "which brokers to measure")
 	only := flag.String("scenarios", "", "names of scenarios, comma-separated; empty for all")
-	seconds := flag.Int("seconds", 8, "how long each load runs")
+	seconds := flag.Int("seconds", 8, "how long the loads of small requests run")
+	loadGB := flag.Float64("load-gb", 1, "gigabytes each load of large batches writes")
 	runs := flag.Int("runs", 3, "counted runs of each scenario and broker")
 	gigabytes := flag.Float64("crash-gb", 5, "gigabytes on disk before the crash")
 	out := flag.String("out", "", "also write the table to this file")
@@ -26,7 +27,7 @@ func main() {
 	defer stop()
 	b := bench{
 		brokers: strings.Split(*brokers, ","), runs: *runs, out: *out,
-		options: options{duration: time.Duration(*seconds) * time.Second, bytes: int64(*gigabytes * 1e9)},
+		options: options{duration: time.Duration(*seconds) * time.Second, load: int64(*loadGB * 1e9), crash: int64(*gigabytes * 1e9)},
 	}
 	if *only != "" {
 		b.only = strings.Split(*only, ",")
@@ -57,9 +58,11 @@ func (b *bench) main(ctx context.Context, work string) error {
 		}
 		defer os.RemoveAll(work)
 	}
-	if err := touchMemory(work); err != nil {
+	remove, err := fillPageCache(work)
+	if err != nil {
 		return err
 	}
+	defer remove()
 	b.results = map[string]map[string][]measurement{}
 	for _, durability := range []string{"os", "group"} {
 		if err := b.series(ctx, root, work, durability); err != nil {
@@ -74,25 +77,29 @@ func (b *bench) main(ctx context.Context, work string) error {
 	return nil
 }
 
-// touchMemory fills the page cache once with a file that is deleted again: the first
-// use of memory that a virtual machine never touched costs several times as much as
-// later ones, and no broker shall pay it for the other.
-func touchMemory(dir string) error {
-	const size, chunk = 8 << 30, 4 << 20
-	progress("touching %d GB of memory", size>>30)
-	f, err := os.CreateTemp(dir, "touch-")
+// fillPageCache fills memory with a file that stays until the end, synced, so that
+// every page a broker writes comes out of the cache of a busy server. Free memory
+// would flatter or punish by chance: in a virtual machine the first use of a page
+// that the host has not given yet costs several times as much as a later one.
+func fillPageCache(dir string) (remove func(), err error) {
+	size, err := availableMemory()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	data := make([]byte, chunk)
-	for range size / chunk {
+	progress("filling %d GB of page cache", size>>30)
+	f, err := os.CreateTemp(dir, "cache-")
+	if err != nil {
+		return nil, err
+	}
+	remove = func() { f.Close(); os.Remove(f.Name()) }
+	data := make([]byte, 4<<20)
+	for written := int64(0); written < size; written += int64(len(data)) {
 		if _, err := f.Write(data); err != nil {
-			return fmt.Errorf("touching memory: %w", err)
+			remove()
+			return nil, fmt.Errorf("filling the page cache: %w", err)
 		}
 	}
-	return nil
+	return remove, f.Sync()
 }
 
 // series runs the scenarios of one durability mode, the brokers in turn. Only one
@@ -135,7 +142,7 @@ func (b *bench) measure(ctx context.Context, server *broker, todo []scenario) er
 	defer server.stop()
 	warm := load{partitions: 16, connections: 4, inFlight: 5, acks: 1, recordSize: 1000, batch: 16}
 	o := b.options
-	o.run, o.duration = 1000, 2*o.duration
+	o.run, o.duration, o.load = 1000, 2*o.duration, 0
 	if server.name == "kafka" {
 		o.duration *= 2 // the JVM compiles what it runs
 	}

@@ -33,3 +33,18 @@ func usageOf(pid int) (usage, error) {
 	pages, _ := strconv.ParseInt(fields[21], 10, 64)
 	return usage{cpuSeconds: (user + system) / ticksPerSecond, rssBytes: pages * int64(os.Getpagesize())}, nil
 }
+
+// availableMemory is what the page cache could take, in bytes.
+func availableMemory() (int64, error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
+	number, _, ok := strings.Cut(strings.TrimSpace(rest), " ")
+	kilobytes, err := strconv.ParseInt(number, 10, 64)
+	if !ok || err != nil {
+		return 0, fmt.Errorf("/proc/meminfo does not tell MemAvailable")
+	}
+	return kilobytes << 10, nil
+}
