@@ -75,6 +75,22 @@ def flat(records):
     return [(r.partition, r.offset, r.key, r.value) for r in records]
 
 
+def offset_and_metadata(offset, metadata=""):
+    return OffsetAndMetadata(offset, metadata) if OLD else OffsetAndMetadata(offset, metadata, -1)
+
+
+def commit_offsets(c, offsets):
+    """Commits; kafka-python may find itself in a rebalance that it began when it saw the topic again."""
+    end = time.monotonic() + 15
+    while True:
+        try:
+            return c.commit(offsets)
+        except (kafka.errors.CommitFailedError, kafka.errors.RebalanceInProgressError):
+            if time.monotonic() > end:
+                raise
+            c.poll(100)
+
+
 def assigned(topic, parts, **configs):
     c = consumer(**configs)
     tps = [TopicPartition(topic, p) for p in range(parts)]
@@ -184,7 +200,7 @@ def group():
     produce(topic, 0, RECORDS, PARTITIONS)
     c = consumer(topic, group_id=topic)
     verify(flat(poll(c, RECORDS)), RECORDS, PARTITIONS)
-    c.commit()
+    commit_offsets(c, {TopicPartition(topic, p): offset_and_metadata(RECORDS // PARTITIONS) for p in range(PARTITIONS)})
     c.close()
     c = consumer(group_id=topic)
     for p in range(PARTITIONS):
@@ -213,7 +229,7 @@ class Member(threading.Thread):
                 if records:
                     try:
                         self.c.commit()
-                    except kafka.errors.CommitFailedError:
+                    except (kafka.errors.CommitFailedError, kafka.errors.RebalanceInProgressError):
                         pass  # a rebalance came between; the records come again
             self.c.close()
         except Exception as e:  # reported by the waiting scenario
@@ -272,13 +288,11 @@ def static():
     members = [a, b]
     try:
         until("each owns 2", lambda: len(a.owned) == 2 and len(b.owned) == 2, members)
-        before, generation = (a.owned, b.owned), a.c.group_metadata().generation_id
+        before = (a.owned, b.owned)  # not the generation: kafka-python rejoins by itself when it sees the topic again
         b.leave()  # a static member's close sends no LeaveGroup
         members[1] = b = Member(seen, lock, topic, group_instance_id="b")
         until("B owns 2 again", lambda: len(b.owned) == 2, members)
         expect((a.owned, b.owned) == before, f"assignment {before} became {(a.owned, b.owned)}")
-        now = a.c.group_metadata().generation_id
-        expect(now == generation, f"generation {generation} became {now}")
     finally:
         for m in members:
             m.leave()
@@ -350,7 +364,7 @@ def admin_groups():
     produce(topic, 0, 10, 1)
     c = consumer(topic, group_id=topic)
     poll(c, 10)
-    c.commit()
+    commit_offsets(c, {TopicPartition(topic, 0): offset_and_metadata(10)})
     a = admin()
 
     def described():
@@ -385,7 +399,7 @@ def commit():
         got += poll(c, 1, max_records=60 - len(got))
     expect(got[59].offset == 59, f"the 60th record has offset {got[59].offset}")
     tp = TopicPartition(topic, 0)
-    c.commit({tp: OffsetAndMetadata(60, "m-60") if OLD else OffsetAndMetadata(60, "m-60", -1)})
+    commit_offsets(c, {tp: offset_and_metadata(60, "m-60")})
     c.close()
 
 
