@@ -88,7 +88,7 @@ func (r *run) damaged(ctx context.Context) error {
 				return err
 			}
 		}
-		if _, err := r.restart(ctx, srv, "group"); err != nil {
+		if _, err := r.restartDamaged(ctx, srv, "group", true); err != nil {
 			r.report.violate("starts again", "damage", "%v", err)
 			return nil
 		}

@@ -101,13 +101,18 @@ func (r *run) withServer(ctx context.Context, part, durability string, do func(*
 
 // restart starts the server and waits until it serves every partition.
 func (r *run) restart(ctx context.Context, srv *server.Server, durability string) (check.Ready, error) {
+	return r.restartDamaged(ctx, srv, durability, false)
+}
+
+// restartDamaged does that; maybeLost says that the last records may be lost.
+func (r *run) restartDamaged(ctx context.Context, srv *server.Server, durability string, maybeLost bool) (check.Ready, error) {
 	began, err := srv.Start(ctx, r.settings(durability)...)
 	if err != nil {
 		return check.Ready{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
-	ready, err := check.WaitReady(ctx, srv.Addr, began, nil, srv.Exited)
+	ready, err := check.WaitReady(ctx, srv.Addr, began, nil, maybeLost, srv.Exited)
 	if err != nil {
 		return ready, fmt.Errorf("start %d: %w: %s", srv.Starts, err, srv.Tail())
 	}

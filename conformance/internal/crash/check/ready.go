@@ -16,6 +16,8 @@ type Ready struct {
 	Fetch     time.Duration // every partition has served a fetch
 	Topics    map[string]wire.Topic
 	Count     int // partitions
+
+	maybeLost bool
 }
 
 // fetchBytes is how much each partition may answer to the fetch that counts; it always answers its last
@@ -26,9 +28,10 @@ const fetchBytes = 1 << 20
 const fetchTogether = 2500
 
 // WaitReady asks without pause until Metadata names the expected topics and every partition of every
-// topic has answered a fetch of its last record. exited tells that waiting is in vain.
-func WaitReady(ctx context.Context, addr string, began time.Time, expected []string, exited func() error) (Ready, error) {
-	var r Ready
+// topic has answered a fetch of its last record, which must bring it unless maybeLost. exited tells that
+// waiting is in vain.
+func WaitReady(ctx context.Context, addr string, began time.Time, expected []string, maybeLost bool, exited func() error) (Ready, error) {
+	r := Ready{maybeLost: maybeLost}
 	var last error
 	for {
 		conn, err := wire.Dial(ctx, addr, 60*time.Second)
@@ -78,7 +81,7 @@ func (r *Ready) ask(conn *wire.Conn, began time.Time, expected []string) error {
 		return err
 	}
 	for from := 0; from < len(all); from += fetchTogether {
-		if err := fetchLast(conn, all[from:min(len(all), from+fetchTogether)], ends); err != nil {
+		if err := fetchLast(conn, all[from:min(len(all), from+fetchTogether)], ends, r.maybeLost); err != nil {
 			return err
 		}
 	}
@@ -88,7 +91,7 @@ func (r *Ready) ask(conn *wire.Conn, began time.Time, expected []string) error {
 
 // fetchLast fetches the last record of each partition; a partition whose answer had no room is asked
 // again.
-func fetchLast(conn *wire.Conn, partitions []wire.Partition, ends map[wire.Partition]int64) error {
+func fetchLast(conn *wire.Conn, partitions []wire.Partition, ends map[wire.Partition]int64, maybeLost bool) error {
 	from := map[wire.Partition]int64{}
 	for _, p := range partitions {
 		from[p] = max(0, ends[p]-1)
@@ -104,7 +107,7 @@ func fetchLast(conn *wire.Conn, partitions []wire.Partition, ends map[wire.Parti
 			if f.Code != 0 && f.Code != outOfRange {
 				return fmt.Errorf("fetch of %s: %w", p, wire.Code(f.Code))
 			}
-			if ends[p] == 0 || f.Code == outOfRange || !f.Empty() {
+			if maybeLost || ends[p] == 0 || f.Code == outOfRange || !f.Empty() {
 				delete(from, p)
 			}
 		}

@@ -69,9 +69,9 @@ func (s Segment) Batches() ([]Batch, error) {
 }
 
 // Torn changes the end of a partition's active segment as a torn write would: bytes behind it, or bytes
-// cut off it, but none of the batches up to the one that holds offset keep (-1: none to keep). It says what it did; "" if
-// there is no segment.
-func Torn(dataDir string, p wire.Partition, keep int64, random *rand.Rand) (string, error) {
+// if cut allows it, cut off it, but none of the batches up to the one that holds offset keep. It says what
+// it did; "" if there is no segment.
+func Torn(dataDir string, p wire.Partition, keep int64, cut bool, random *rand.Rand) (string, error) {
 	segments, err := Segments(dataDir, p)
 	if err != nil || len(segments) == 0 {
 		return "", err
@@ -88,7 +88,7 @@ func Torn(dataDir string, p wire.Partition, keep int64, random *rand.Rand) (stri
 		}
 	}
 	name := p.String() + "/" + filepath.Base(s.Path)
-	if s.Size > safe && random.IntN(4) > 0 {
+	if cut && s.Size > safe {
 		to := safe + random.Int64N(s.Size-safe)
 		return fmt.Sprintf("%s cut from %d to %d bytes (acknowledged or read: %d)", name, s.Size, to, safe), os.Truncate(s.Path, to)
 	}

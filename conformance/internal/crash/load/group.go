@@ -20,6 +20,9 @@ const (
 	CommitGroup = "crash-commits-"
 )
 
+// GroupTopics are the topics that the group's members read.
+var GroupTopics = []string{"small", "large"}
+
 // commitGroups is how many groups without members commit: they fall on different partitions of the
 // offsets topic.
 const commitGroups = 6
@@ -29,7 +32,7 @@ const commitGroups = 6
 func Members(ctx context.Context, cfg Config, running *sync.WaitGroup) error {
 	for member := range 2 {
 		client, err := kgo.NewClient(append(options(cfg.Addr),
-			kgo.ConsumerGroup(Group), kgo.ConsumeTopics("small", "large", "flushed"), kgo.DisableAutoCommit(),
+			kgo.ConsumerGroup(Group), kgo.ConsumeTopics(GroupTopics...), kgo.DisableAutoCommit(),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(20*time.Second),
 			kgo.HeartbeatInterval(500*time.Millisecond), kgo.FetchMaxWait(200*time.Millisecond),
 			kgo.Balancers(kgo.CooperativeStickyBalancer()),
