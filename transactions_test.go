@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,4 +231,104 @@ func TestAChainOfTransactionsHandlesEveryRecordOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkExactlyOnce(t, ctx, node, n)
+}
+
+// restarting is a node that can be stopped and started again on the same directory and
+// address.
+type restarting struct {
+	t    *testing.T
+	dir  string
+	addr string
+	*naru.Node
+}
+
+func startRestarting(t *testing.T) *restarting {
+	r := &restarting{t: t, dir: t.TempDir(), addr: "localhost:0"}
+	r.start()
+	r.addr = r.Addr()
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *restarting) start() {
+	r.t.Helper()
+	node, err := naru.Start(context.Background(), naru.Config{Properties: map[string]string{
+		"listeners": "PLAINTEXT://" + r.addr, "log.dirs": r.dir, "group.initial.rebalance.delay.ms": "0",
+	}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.Node = node
+}
+
+func (r *restarting) stop() {
+	if err := r.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func TestAnOpenTransactionOutlivesARestart(t *testing.T) {
+	node, ctx := startRestarting(t), txnContext(t)
+	createTopic(t, ctx, node.Node, 2, "t")
+	cl := newClient(t, node.Node, kgo.TransactionalID("a"))
+	var want []string
+	for i, commit := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort, kgo.TryCommit} {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		before, after := fmt.Sprint("before ", i), fmt.Sprint("after ", i)
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte(before)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		node.stop()
+		node.start()
+		waitCommitted(t, ctx, node.Node, "t", 0, want)
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte(after)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.EndTransaction(ctx, commit); err != nil {
+			t.Fatal(err)
+		}
+		if commit {
+			want = append(want, before, after)
+		}
+	}
+	waitCommitted(t, ctx, node.Node, "t", 0, want)
+}
+
+// TestChainsSurviveRestarts stops and starts the node at random moments while two
+// members of a group transform records; a member that fails is started again with its
+// transactional id.
+func TestChainsSurviveRestarts(t *testing.T) {
+	const n = 200
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 4))
+			node, ctx := startRestarting(t), txnContext(t)
+			createTopic(t, ctx, node.Node, 2, "in", "out")
+			produceInput(t, ctx, node.Node, n)
+			first := node.Node // its successors have its address
+			var stop atomic.Bool
+			var members sync.WaitGroup
+			for m := range 2 {
+				members.Go(func() {
+					for !stop.Load() && ctx.Err() == nil {
+						_ = transform(ctx, first, fmt.Sprint("chain-", m), stop.Load)
+					}
+				})
+			}
+			for range 3 {
+				at := rng.Int64N(n)
+				for start := time.Now(); consumed(t, ctx, node.Node) < at && time.Since(start) < time.Second; {
+				}
+				node.stop()
+				node.start()
+			}
+			for consumed(t, ctx, node.Node) < n && ctx.Err() == nil {
+			}
+			stop.Store(true)
+			members.Wait()
+			checkExactlyOnce(t, ctx, node.Node, n)
+		})
+	}
 }

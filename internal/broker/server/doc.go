@@ -12,7 +12,9 @@
 //
 // Which handler may wait: produce, fetch and the group APIs never block the
 // connection's goroutine; they answer later, and the network keeps the order of
-// answers. Everything else is answered before the next frame of the same
+// answers. One thing does wait: a produce request that begins a transaction in a
+// partition, for the transaction coordinator (transactions.go), so that the client's
+// next records stay behind. Everything else is answered before the next frame of the same
 // connection is looked at, as Kafka does, so that a client sees its own changes.
 //
 // What is not in the table of api.go is neither advertised nor answered.
