@@ -385,8 +385,8 @@ func TestValidationRefusesWithKafkasCodes(t *testing.T) {
 	}{
 		{"good", topic, good(), protocol.None, -1},
 		{"compressed", topic, batchOf(t, zstd, 3, 100, now), protocol.None, -1},
-		{"empty", topic, nil, protocol.CorruptMessage, -1},
-		{"truncated", topic, good()[:100], protocol.CorruptMessage, -1},
+		{"empty", topic, nil, protocol.InvalidRecord, -1},
+		{"truncated", topic, good()[:100], protocol.InvalidRecord, -1},
 		{"flipped bit", topic, func() []byte { b := good(); b[90] ^= 1; return b }(), protocol.CorruptMessage, -1},
 		{"two batches", topic, append(good(), good()...), protocol.InvalidRecord, -1},
 		{"base offset", topic, with(func(b record.Batch) { b.SetBaseOffset(4) }), protocol.InvalidRecord, -1},
@@ -419,6 +419,12 @@ func TestValidationRefusesWithKafkasCodes(t *testing.T) {
 	rules, err := NewRules(&topic)
 	if err != nil {
 		t.Fatal(err)
+	}
+	wrongTime := good()
+	record.Batch(wrongTime).SetMaxTimestamp(now + 5)
+	plain, err := (&Validator{}).Validate(wrongTime, rules, now)
+	if err != nil || record.Batch(plain).MaxTimestamp() != record.Batch(good()).MaxTimestamp() || record.Batch(plain).CheckCRC() != nil {
+		t.Fatalf("a wrong largest timestamp stays: %v, %v", record.Batch(plain), err)
 	}
 	out, err := (&Validator{}).Validate(good(), rules, now)
 	if err != nil || record.Batch(out).Codec() != compress.Gzip || record.Batch(out).CheckCRC() != nil {

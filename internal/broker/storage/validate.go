@@ -137,13 +137,12 @@ func (v *Validator) checkRecords(b record.Batch, rules *Rules, nowMs int64) erro
 		return nil
 	}
 	defer v.scratch.Shrink(maxKeptScratch)
-	if err := b.CheckRecords(rr, &v.scratch); err != nil {
-		return err
+	latest, err := b.CheckRecords(rr, &v.scratch)
+	if err == nil && b.MaxTimestamp() != latest {
+		// Lookups by time and retention rely on the header, clients err.
+		b.SetMaxTimestamp(latest)
 	}
-	if rr.CheckTimestamps && b.MaxTimestamp() > rr.MaxTimestamp {
-		return fmt.Errorf("%w: the batch's largest timestamp %d is beyond message.timestamp.after.max.ms", record.ErrTimestamp, b.MaxTimestamp())
-	}
-	return nil
+	return err
 }
 
 func (v *Validator) recompress(b record.Batch, rules *Rules) ([]byte, error) {
@@ -158,11 +157,12 @@ func (v *Validator) recompress(b record.Batch, rules *Rules) ([]byte, error) {
 	return out, nil
 }
 
-// withCode adds Kafka's code to an error of package record.
+// withCode adds Kafka's code to an error of package record. A batch that is cut off
+// is INVALID_RECORD, not CORRUPT_MESSAGE: the client need not send it again.
 func withCode(err error) error {
 	code := protocol.InvalidRecord
 	switch {
-	case errors.Is(err, record.ErrShort), errors.Is(err, record.ErrCorrupt):
+	case errors.Is(err, record.ErrCorrupt):
 		code = protocol.CorruptMessage
 	case errors.Is(err, record.ErrTimestamp):
 		code = protocol.InvalidTimestamp

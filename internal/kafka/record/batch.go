@@ -231,6 +231,12 @@ func (b Batch) SetLogAppendTime(ms int64) {
 	b.putCRC()
 }
 
+// SetMaxTimestamp corrects the largest timestamp and recomputes the CRC.
+func (b Batch) SetMaxTimestamp(ms int64) {
+	binary.BigEndian.PutUint64(b[atMaxTimestamp:], uint64(ms))
+	b.putCRC()
+}
+
 // SetProducer gives the batch a producer and its first sequence number, as a
 // client does when it seals the batch, and recomputes the CRC.
 func (b Batch) SetProducer(id int64, epoch int16, baseSequence int32) {

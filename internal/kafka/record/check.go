@@ -131,30 +131,33 @@ func (e *RecordErrors) Unwrap() error { return e.Reason }
 // scratch when needed: as many records as the header says, gapless offsets,
 // well-formed headers, and the rules. A broken rule gives a *RecordErrors, a
 // malformed batch an error that wraps ErrInvalid, ErrCorrupt or ErrTooLarge.
-// Without compression it does not allocate.
-func (b Batch) CheckRecords(rules Rules, scratch *Scratch) error {
+// Without compression it does not allocate. It returns the largest timestamp of
+// the records, which the header should say.
+func (b Batch) CheckRecords(rules Rules, scratch *Scratch) (maxTimestampMs int64, err error) {
+	maxTimestampMs = NoTimestamp
 	it, err := b.Iterate(scratch)
 	if err != nil {
-		return err
+		return maxTimestampMs, err
 	}
 	var bad *RecordErrors
 	for i := int32(0); it.Next(); i++ {
 		r := &it.Record
 		if r.OffsetDelta != i {
-			return fmt.Errorf("%w: record %d has offset delta %d", ErrInvalid, i, r.OffsetDelta)
+			return maxTimestampMs, fmt.Errorf("%w: record %d has offset delta %d", ErrInvalid, i, r.OffsetDelta)
 		}
 		if err := r.CheckHeaders(); err != nil {
-			return fmt.Errorf("record %d: %w", i, err)
+			return maxTimestampMs, fmt.Errorf("record %d: %w", i, err)
 		}
 		bad = rules.check(bad, i, r)
+		maxTimestampMs = max(maxTimestampMs, r.Timestamp)
 	}
 	if err := it.Err(); err != nil {
-		return err
+		return maxTimestampMs, err
 	}
 	if bad != nil {
-		return bad
+		return maxTimestampMs, bad
 	}
-	return nil
+	return maxTimestampMs, nil
 }
 
 // check adds the record to the batch's errors if it breaks a rule. One answer

@@ -276,31 +276,31 @@ func TestRecordRules(t *testing.T) {
 		spec := DefaultSpec()
 		spec.Codec, spec.Level = codec, codec.DefaultLevel()
 		b := build(t, spec, records)
-		if err := b.CheckRecords(Rules{}, &Scratch{}); err != nil {
+		if _, err := b.CheckRecords(Rules{}, &Scratch{}); err != nil {
 			t.Fatal(err)
 		}
 		var bad *RecordErrors
-		err := b.CheckRecords(Rules{RequireKey: true}, &Scratch{})
+		_, err := b.CheckRecords(Rules{RequireKey: true}, &Scratch{})
 		if !errors.Is(err, ErrInvalid) || !errors.As(err, &bad) || !cmp.Equal(bad.Indexes, []int32{1, 2}) {
 			t.Errorf("%s: %v", codec, err)
 		}
-		err = b.CheckRecords(Rules{CheckTimestamps: true, MinTimestamp: 10, MaxTimestamp: 29}, &Scratch{})
+		_, err = b.CheckRecords(Rules{CheckTimestamps: true, MinTimestamp: 10, MaxTimestamp: 29}, &Scratch{})
 		if !errors.Is(err, ErrTimestamp) || !errors.As(err, &bad) || !cmp.Equal(bad.Indexes, []int32{2, 3}) {
 			t.Errorf("%s: %v", codec, err)
 		}
 		if codec != compress.None {
-			if err := b.CheckRecords(Rules{}, &Scratch{MaxBytes: 10}); !errors.Is(err, ErrTooLarge) {
+			if _, err := b.CheckRecords(Rules{}, &Scratch{MaxBytes: 10}); !errors.Is(err, ErrTooLarge) {
 				t.Errorf("%s: %v", codec, err)
 			}
 		}
 	}
 	b := build(t, DefaultSpec(), records)
 	b[HeaderSize+3] = 2 // the first record's offset delta becomes 1
-	if err := b.CheckRecords(Rules{}, nil); !errors.Is(err, ErrInvalid) {
+	if _, err := b.CheckRecords(Rules{}, nil); !errors.Is(err, ErrInvalid) {
 		t.Errorf("repeated offset: %v", err)
 	}
 	b = append(build(t, DefaultSpec(), records), 0)
-	if err := b.CheckRecords(Rules{}, nil); !errors.Is(err, ErrInvalid) {
+	if _, err := b.CheckRecords(Rules{}, nil); !errors.Is(err, ErrInvalid) {
 		t.Errorf("trailing byte: %v", err)
 	}
 }
@@ -417,7 +417,7 @@ func TestEndTxnMarkers(t *testing.T) {
 func TestUncompressedIterationDoesNotAllocate(t *testing.T) {
 	b := build(t, DefaultSpec(), randomRecords(rand.New(rand.NewPCG(5, 6))))
 	if n := testing.AllocsPerRun(50, func() {
-		if err := b.CheckRecords(Rules{CheckTimestamps: true, MaxTimestamp: math.MaxInt64, MinTimestamp: math.MinInt64}, nil); err != nil {
+		if _, err := b.CheckRecords(Rules{CheckTimestamps: true, MaxTimestamp: math.MaxInt64, MinTimestamp: math.MinInt64}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -451,7 +451,7 @@ func FuzzBatch(f *testing.F) {
 			_ = b.CheckClient()
 			_, _, _ = b.EndTxn()
 			_ = b.String()
-			valid := b.CheckRecords(Rules{RequireKey: true, CheckTimestamps: true}, scratch)
+			_, valid := b.CheckRecords(Rules{RequireKey: true, CheckTimestamps: true}, scratch)
 			if valid == nil && b.CheckClient() == nil {
 				if _, err := Recode(nil, b, compress.None, 0, &bl, scratch); err != nil {
 					t.Fatalf("a valid batch cannot be recoded: %v", err)
@@ -490,7 +490,7 @@ func BenchmarkIterate(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(batch)))
 	for b.Loop() {
-		if err := batch.CheckRecords(Rules{RequireKey: true}, nil); err != nil {
+		if _, err := batch.CheckRecords(Rules{RequireKey: true}, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
