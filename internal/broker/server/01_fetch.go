@@ -264,6 +264,9 @@ func (r *fetchResult) describe(committed bool) protocol.FetchResponsePartitionDa
 		SnapshotId:     protocol.FetchResponseSnapshotId{EndOffset: -1, Epoch: -1},
 	}
 	if r.err != nil {
+		if r.read.Partition == nil {
+			part.AbortedTransactions = []protocol.FetchResponseAbortedTransaction{} // not null, as Kafka
+		}
 		return part
 	}
 	part.HighWatermark, part.LastStableOffset = r.read.HighWatermark, r.read.LastStableOffset

@@ -20,16 +20,24 @@ func (b *Broker) findCoordinator(c *call, r *protocol.FindCoordinatorRequest) pr
 		for _, key := range r.CoordinatorKeys {
 			node, endpoint, err := b.coordinatorOf(c, r.KeyType, key)
 			response.Coordinators = append(response.Coordinators, protocol.FindCoordinatorResponseCoordinator{
-				Key: key, NodeId: node, Host: endpoint.Host, Port: int32(endpoint.Port),
+				Key: key, NodeId: node, Host: endpoint.Host, Port: portOf(endpoint, err),
 				ErrorCode: protocol.CodeOf(err), ErrorMessage: errorMessage(err),
 			})
 		}
 		return response
 	}
 	node, endpoint, err := b.coordinatorOf(c, r.KeyType, r.CoordinatorKey)
-	response.NodeId, response.Host, response.Port = node, endpoint.Host, int32(endpoint.Port)
+	response.NodeId, response.Host, response.Port = node, endpoint.Host, portOf(endpoint, err)
 	response.ErrorCode, response.ErrorMessage = protocol.CodeOf(err), errorMessage(err)
 	return response
+}
+
+// portOf returns -1, not 0, where there is no coordinator, as Kafka.
+func portOf(e metadata.Endpoint, err error) int32 {
+	if err != nil {
+		return -1
+	}
+	return int32(e.Port)
 }
 
 func (b *Broker) coordinatorOf(c *call, kind int8, key string) (node int32, endpoint metadata.Endpoint, err error) {
