@@ -273,10 +273,12 @@ func offsets(s *Session) {
 			s.ask(fmt.Sprintf("%s, committed by %d, fetched", kind, v), 7, s.fetchOffsets(7, fmt.Sprint("offsets-", v), "life", 0, 1, 2, 9))
 		}
 	}
-	for name, r := range map[string]*protocol.OffsetCommitRequest{
+	odd := map[string]*protocol.OffsetCommitRequest{
 		"empty group": s.commitOf(2, "", "", -1, 1), "member of no group": s.commitOf(2, "offsets-nobody", "x", 1, 1), "generation without member": s.commitOf(2, "offsets-nobody", "", 5, 1),
 		"member without generation": s.commitOf(2, "offsets-nobody", "x", -1, 1), "generation -2": s.commitOf(2, "offsets-nobody", "", -2, 1),
-	} {
+	}
+	for _, name := range sortedKeys(odd) {
+		r := odd[name]
 		s.each(key, name, func(v int16) protocol.Request {
 			return s.commitParts(v, r.GroupId, r.MemberId, r.GenerationIdOrMemberEpoch, commitTopic{Name: "life", Partitions: r.Topics[0].Partitions})
 		})

@@ -142,6 +142,8 @@ type Explanation struct {
 	Kafka string `json:"kafka,omitempty"`
 	Naru  string `json:"naru,omitempty"`
 	Why   string `json:"why"`
+	// Sometimes marks what depends on timing and need not be seen in every run.
+	Sometimes bool `json:"sometimes,omitempty"`
 
 	used bool
 }
@@ -177,7 +179,7 @@ func Explain(differences []Difference, explanations []Explanation) (stale []Expl
 		}
 	}
 	for _, e := range explanations {
-		if !e.used {
+		if !e.used && !e.Sometimes {
 			stale = append(stale, e)
 		}
 	}

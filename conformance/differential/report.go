@@ -1,7 +1,9 @@
 package differential
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,9 +13,14 @@ import (
 
 // Load reads observations that Save wrote.
 func Load(file string) ([]Observation, error) {
-	text, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
+	}
+	defer f.Close()
+	text, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
 	}
 	var recorded struct {
 		Answers []map[string]string
@@ -22,7 +29,7 @@ func Load(file string) ([]Observation, error) {
 			Answer        int
 		}
 	}
-	if err := json.Unmarshal(text, &recorded); err != nil {
+	if err := json.NewDecoder(text).Decode(&recorded); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", file, err)
 	}
 	var out []Observation
@@ -36,7 +43,7 @@ func Load(file string) ([]Observation, error) {
 	return out, nil
 }
 
-// Save writes observations as JSON, every distinct answer once and one on each line.
+// Save writes observations as compressed JSON, every distinct answer once and one on each line.
 func Save(file string, observations []Observation) error {
 	var answers, seen strings.Builder
 	known := map[string]int{}
@@ -66,7 +73,15 @@ func Save(file string, observations []Observation) error {
 		seen.Write(line)
 	}
 	text := "{\"answers\": [\n" + answers.String() + "\n], \"seen\": [\n" + seen.String() + "\n]}\n"
-	return os.WriteFile(file, []byte(text), 0o644)
+	var packed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if _, err := w.Write([]byte(text)); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(file, packed.Bytes(), 0o644)
 }
 
 // Markdown is the committed summary.
@@ -84,7 +99,7 @@ func Markdown(kafka, naru []Observation, differences []Difference, version strin
 	fmt.Fprintf(&b, "| **all** | **%d** | **%d** | **%d** | **%d** | **%d** |\n", total.requests, total.fields, total.open, total.kept, total.soft)
 	section(&b, "Not explained", differences, func(d Difference) bool { return d.Why == "" && !d.Soft() })
 	kept(&b, differences)
-	section(&b, "Other words in messages", differences, func(d Difference) bool { return d.Soft() && d.Why == "" })
+	words(&b, differences)
 	return b.String()
 }
 
@@ -172,10 +187,23 @@ func kept(b *strings.Builder, differences []Difference) {
 	}
 }
 
+// words lists the messages for people that differ, each pair once.
+func words(b *strings.Builder, differences []Difference) {
+	b.WriteString("\n## Other words in messages\n\n| first case | Kafka | Naru |\n|---|---|---|\n")
+	seen := map[[2]string]bool{}
+	for _, d := range differences {
+		pair := [2]string{d.Kafka, d.Naru}
+		if d.Soft() && d.Why == "" && !seen[pair] {
+			seen[pair] = true
+			fmt.Fprintf(b, "| %s | %s | %s |\n", cell(d.Case), cell(d.Kafka), cell(d.Naru))
+		}
+	}
+}
+
 // cell fits a text into a table.
 func cell(s string) string {
-	if len(s) > 300 {
-		s = s[:300] + "…"
+	if len(s) > 160 {
+		s = strings.ToValidUTF8(s[:160], "") + "…"
 	}
 	return strings.NewReplacer("|", "\\|", "\n", " ", "<", "&lt;").Replace(s)
 }

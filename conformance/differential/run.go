@@ -130,12 +130,28 @@ func warmUp(n *node) error {
 	return err
 }
 
-// Select returns the observations of some scenarios and, if quick, of the versions that a quick run asks.
-func Select(all []Observation, chosen map[string]bool, quick bool) []Observation {
+// Select returns the observations of some scenarios, nil for all.
+func Select(all []Observation, chosen map[string]bool) []Observation {
 	var out []Observation
 	for _, o := range all {
 		name, _, _ := strings.Cut(o.Case, "/")
 		if chosen == nil || chosen[name] {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// AskedToo returns the observations of cases that others hold too: a quick run asks fewer versions than
+// the one that was kept.
+func AskedToo(all, others []Observation) []Observation {
+	asked := map[string]bool{}
+	for _, o := range others {
+		asked[o.Case] = true
+	}
+	var out []Observation
+	for _, o := range all {
+		if asked[o.Case] {
 			out = append(out, o)
 		}
 	}

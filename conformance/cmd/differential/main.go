@@ -48,7 +48,7 @@ func main() {
 
 // files of a run, under the module's root.
 func (o options) recorded() string {
-	return filepath.Join(o.root, "results", "differential-kafka.json")
+	return filepath.Join(o.root, "results", "differential-kafka.json.gz")
 }
 func (o options) explained() string {
 	return filepath.Join(o.root, "differential", "explained.json")
@@ -125,6 +125,9 @@ func observe(ctx context.Context, env setup.Env, o options) (kafka, naru []diffe
 	if kafkaErr != nil || naruErr != nil {
 		return nil, nil, fmt.Errorf("kafka: %v; naru: %v", kafkaErr, naruErr)
 	}
+	if o.quick {
+		kafka = differential.AskedToo(kafka, naru)
+	}
 	if o.target == "both" && o.whole() {
 		err = differential.Save(o.recorded(), kafka)
 	}
@@ -137,7 +140,7 @@ func remembered(o options) ([]differential.Observation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return differential.Select(all, chosen(o), o.quick), nil
+	return differential.Select(all, chosen(o)), nil
 }
 
 func chosen(o options) map[string]bool {
