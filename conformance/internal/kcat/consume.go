@@ -127,6 +127,13 @@ func (m *member) owns() int {
 	return m.owned
 }
 
+// String tells how far the member is.
+func (m *member) String() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return fmt.Sprintf(" owns %d, said %q;", m.owned, m.said)
+}
+
 func (k Kcat) rebalance(ctx context.Context) error {
 	const parts = 4
 	topic, err := k.newTopic(ctx, "rebalance", parts)
@@ -166,8 +173,10 @@ func (k Kcat) rebalance(ctx context.Context) error {
 			case <-ctx.Done():
 				state := ""
 				for _, m := range ms {
-					state += fmt.Sprintf(" owns %d, said %q;", m.owns(), m.said)
+					state += m.String()
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				return fmt.Errorf("waiting until %s:%s %d values", what, state, len(values))
 			case <-time.After(20 * time.Millisecond):
 			}
