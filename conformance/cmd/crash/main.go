@@ -47,7 +47,7 @@ func main() {
 	flag.StringVar(&o.parts, "parts", "kills,damage,sizes,idle", "what to run")
 	flag.StringVar(&o.root, "root", ".", "folder of the conformance module")
 	flag.StringVar(&o.temp, "temp", os.TempDir(), "where the data directories are made")
-	flag.StringVar(&o.durability, "durability", "mixed", "naru.durability under load: auto, os, group, or mixed (drawn for each start)")
+	flag.StringVar(&o.durability, "durability", "mixed", "naru.durability: auto, os, group, or mixed (under load drawn for each start, sizes with os and group)")
 	flag.IntVar(&o.kills, "kills", 50, "how often the server is killed under load")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "seed of all that is random")
 	flag.DurationVar(&o.min, "min", 50*time.Millisecond, "shortest time between ready and kill")

@@ -29,7 +29,10 @@ func (r *run) grow(ctx context.Context) error {
 		return err
 	}
 	modes := []string{"os", "group"}
-	if r.target != "naru" {
+	switch {
+	case r.target == "naru" && r.durability != "mixed":
+		modes = []string{r.durability}
+	case r.target != "naru":
 		modes = []string{r.target + "'s default"}
 	}
 	for _, mode := range modes {
