@@ -1,4 +1,5 @@
 """Reads topic in as a group and writes every value to topic out in transactions, some of which it aborts."""
+import os
 import random
 import signal
 import sys
@@ -58,10 +59,13 @@ def transform(consumer, producer, messages):
 
 def main():
     signal.signal(signal.SIGTERM, on_term)
+    # The default, rebootstrap, leaves the fetchers of librdkafka 2.15 standing when the only broker restarts.
     consumer = Consumer({
         "bootstrap.servers": addr, "group.id": "chain", "isolation.level": "read_committed", "enable.auto.commit": False,
-        "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500})
-    producer = Producer({"bootstrap.servers": addr, "transactional.id": name, "transaction.timeout.ms": 10000})
+        "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "metadata.recovery.strategy": "none",
+        **({"debug": os.environ["CHAIN_DEBUG"]} if "CHAIN_DEBUG" in os.environ else {})})
+    debug = {"debug": os.environ["CHAIN_DEBUG"]} if "CHAIN_DEBUG" in os.environ else {}
+    producer = Producer({**debug, "bootstrap.servers": addr, "transactional.id": name, "transaction.timeout.ms": 10000, "metadata.recovery.strategy": "none"})
     try:
         producer.init_transactions(20)
         consumer.subscribe(["in"])

@@ -205,6 +205,9 @@ func (w *world) member(n int) {
 		if err != nil {
 			return
 		}
+		if w.verbose {
+			cmd.Stderr = os.Stderr
+		}
 		w.mu.Lock()
 		err = cmd.Start()
 		if err == nil {
