@@ -24,7 +24,12 @@ type Conn struct {
 	closing    atomic.Bool // nc was closed or is about to be
 	draining   atomic.Bool // no more frames are read; close when everything is sent
 
-	in    inbox // used by the reading goroutine only
+	// Used by the reading goroutine only: what was read, and how many answers wait
+	// to be sent together with later ones, since when.
+	in        inbox
+	held      int
+	heldSince time.Time
+
 	claim claim // guarded by the budget
 
 	mu sync.Mutex

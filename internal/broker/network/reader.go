@@ -21,6 +21,8 @@ const (
 	// frames that have arrived already to be handled.
 	maxHeld     = maxBatch
 	maxHoldTime = 500 * time.Microsecond
+	// maxHeldFor is the largest frame for which answers that are ready wait.
+	maxHeldFor = 128 << 10
 	// lingerAfterEOF is how long a client that has finished sending, but had
 	// requests in flight, is waited for.
 	lingerAfterEOF = time.Second
@@ -154,33 +156,40 @@ func (c *Conn) serve() {
 	if !c.handshake() {
 		return
 	}
-	held := 0
-	var heldSince time.Time
 	for !c.closing.Load() {
 		r, err := c.readFrame()
 		if err != nil {
 			c.readEnded(err)
 			return
 		}
-		if held > 0 && r.arrived.Sub(heldSince) > maxHoldTime {
-			c.afterHandle(false)
-			held = 0
+		if c.held > 0 && r.arrived.Sub(c.heldSince) > maxHoldTime {
+			c.flushHeld()
 		}
 		c.enqueue(r)
 		c.server.stats.Requests.Add(1)
 		c.server.handler.Handle(r)
-		isHeld, full := c.afterHandle(c.in.hasFrame() && held < maxHeld)
+		// What is held leaves at the latest before the connection waits for input.
+		hold := c.stream.flushesBeforeWaiting() || c.in.hasFrame()
+		isHeld, full := c.afterHandle(hold && c.held < maxHeld)
 		switch {
 		case !isHeld:
-			held = 0
-		case held == 0:
-			held, heldSince = 1, time.Now()
+			c.held = 0
+		case c.held == 0:
+			c.held, c.heldSince = 1, time.Now()
 		default:
-			held++
+			c.held++
 		}
 		if full {
 			c.await(c.full)
 		}
+	}
+}
+
+// flushHeld sends the answers that waited to be sent together with later ones.
+func (c *Conn) flushHeld() {
+	if c.held > 0 {
+		c.held = 0
+		c.afterHandle(false)
 	}
 }
 
@@ -202,6 +211,7 @@ func (c *Conn) handshake() bool {
 
 // readEnded closes the connection for the reason reading ended for.
 func (c *Conn) readEnded(err error) {
+	c.flushHeld()
 	switch {
 	case errors.Is(err, io.EOF):
 		linger := time.AfterFunc(lingerAfterEOF, func() { c.shut(ClosedByPeer) })
@@ -233,7 +243,7 @@ func (c *Conn) readFrame() (*Request, error) {
 	if limit := c.frameLimit.Load(); announced < minFrame || announced > limit {
 		c.server.log.Info("closing a connection that announced a frame of a size that is not allowed", "bytes", announced,
 			"max_bytes", limit, "remote", c.remote.String(), "listener", c.listener.Name)
-		c.afterHandle(false)
+		c.flushHeld()
 		c.shut(ClosedFrameSize)
 		return nil, errClosed
 	}
@@ -275,6 +285,9 @@ func (c *Conn) readSmall(r *Request, size int) error {
 
 // readLarge reads a frame into a buffer that grows with what has arrived.
 func (c *Conn) readLarge(r *Request, size int) error {
+	if size > maxHeldFor {
+		c.flushHeld()
+	}
 	for c.in.len() < readBuffer {
 		if err := c.fill(); err != nil {
 			return err
@@ -324,7 +337,7 @@ func (c *Conn) growFrame(r *Request, size int) error {
 	more := want - r.charged
 	b := &c.server.budget
 	if !b.tryAcquire(&c.claim, more) {
-		c.afterHandle(false)
+		c.flushHeld()
 		if err := b.acquire(&c.claim, more); err != nil {
 			return err
 		}

@@ -10,6 +10,8 @@ import (
 type stream interface {
 	// read puts at least one byte into the connection's inbox.
 	read() error
+	// flushesBeforeWaiting tells that read calls Conn.flushHeld before it waits.
+	flushesBeforeWaiting() bool
 	// write sends all bytes; more says that something follows at once. It may
 	// change vec.
 	write(vec [][]byte, more bool) error
@@ -37,6 +39,8 @@ func (s *plainStream) read() error {
 	}
 	return err
 }
+
+func (s *plainStream) flushesBeforeWaiting() bool { return false }
 
 func (s *plainStream) canSendFile() bool { return false }
 

@@ -54,12 +54,21 @@ type socketStream struct {
 }
 
 func (s *socketStream) read() error {
-	s.readErr = nil
-	if err := s.raw.Read(s.onReadable); err != nil {
-		return err
+	for {
+		s.readErr = nil
+		if err := s.raw.Read(s.onReadable); err != nil {
+			return err
+		}
+		if !errors.Is(s.readErr, errFlush) {
+			return s.readErr
+		}
+		s.conn.flushHeld()
 	}
-	return s.readErr
 }
+
+// errFlush ends a read that would wait while answers are held: sending them may
+// close the connection, which cannot be done from within a read.
+var errFlush = errors.New("held answers are sent before waiting")
 
 // readable reads what is there; it returns false to wait for more.
 func (s *socketStream) readable(fd uintptr) bool {
@@ -70,6 +79,10 @@ func (s *socketStream) readable(fd uintptr) bool {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EAGAIN):
+			if s.conn.held > 0 {
+				s.readErr = errFlush
+				return true
+			}
 			in.park()
 			s.conn.armRead()
 			return false
@@ -83,6 +96,8 @@ func (s *socketStream) readable(fd uintptr) bool {
 		return true
 	}
 }
+
+func (s *socketStream) flushesBeforeWaiting() bool { return true }
 
 func (s *socketStream) write(vec [][]byte, more bool) error {
 	s.vec, s.more, s.left, s.writeErr = vec, more, 0, nil
