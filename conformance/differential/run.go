@@ -141,19 +141,3 @@ func Select(all []Observation, chosen map[string]bool) []Observation {
 	}
 	return out
 }
-
-// AskedToo returns the observations of cases that others hold too: a quick run asks fewer versions than
-// the one that was kept.
-func AskedToo(all, others []Observation) []Observation {
-	asked := map[string]bool{}
-	for _, o := range others {
-		asked[o.Case] = true
-	}
-	var out []Observation
-	for _, o := range all {
-		if asked[o.Case] {
-			out = append(out, o)
-		}
-	}
-	return out
-}

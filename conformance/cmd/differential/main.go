@@ -48,7 +48,11 @@ func main() {
 
 // files of a run, under the module's root.
 func (o options) recorded() string {
-	return filepath.Join(o.root, "results", "differential-kafka.json.gz")
+	name := "differential-kafka.json.gz"
+	if o.quick {
+		name = "differential-kafka-quick.json.gz" // what is listed depends on what was made before
+	}
+	return filepath.Join(o.root, "results", name)
 }
 func (o options) explained() string {
 	return filepath.Join(o.root, "differential", "explained.json")
@@ -125,10 +129,7 @@ func observe(ctx context.Context, env setup.Env, o options) (kafka, naru []diffe
 	if kafkaErr != nil || naruErr != nil {
 		return nil, nil, fmt.Errorf("kafka: %v; naru: %v", kafkaErr, naruErr)
 	}
-	if o.quick {
-		kafka = differential.AskedToo(kafka, naru)
-	}
-	if o.target == "both" && o.whole() {
+	if o.target == "both" && o.scenarios == "" {
 		err = differential.Save(o.recorded(), kafka)
 	}
 	return kafka, naru, err
