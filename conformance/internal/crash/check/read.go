@@ -12,6 +12,9 @@ import (
 // readBytes is how much one fetch of Read asks for.
 const readBytes = 4 << 20
 
+// maxRefusals is how often Read asks a server again that does not lead the partition yet: for 10 s.
+const maxRefusals = 2000
+
 // Read reads a partition from an offset (or its first, if that is higher) up to end, which is exclusive,
 // and shows each record to the ledger. It goes on through crashes. An end below 0 stands for where the
 // partition ends now. It returns what it covered.
@@ -23,6 +26,7 @@ func Read(ctx context.Context, addr string, l *ledger.Ledger, p wire.Partition, 
 		}
 	}()
 	first = from
+	refusals := 0
 	for at := from; end < 0 || at < end; {
 		if ctx.Err() != nil {
 			return first, at, ctx.Err()
@@ -36,6 +40,10 @@ func Read(ctx context.Context, addr string, l *ledger.Ledger, p wire.Partition, 
 		}
 		next, begins, done, err := step(conn, l, p, at, &end)
 		switch {
+		case wire.Is(err, "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE") && refusals < maxRefusals:
+			refusals++ // a server that has just started
+			pause(ctx)
+			continue
 		case err != nil && wire.Refused(err):
 			return first, at, fmt.Errorf("reading %s from %d: %w", p, at, err)
 		case err != nil:
