@@ -151,6 +151,15 @@ func knownAssignors(names []string, log *slog.Logger) []string {
 	return known
 }
 
+// migrationPolicy reads group.consumer.migration.policy.
+func migrationPolicy(name string) consumer.MigrationPolicy {
+	name = strings.ToLower(name)
+	return consumer.MigrationPolicy{
+		Upgrade:   name == "bidirectional" || name == "upgrade",
+		Downgrade: name == "bidirectional" || name == "downgrade",
+	}
+}
+
 // newGroups returns the group coordinator over the offsets topic.
 func newGroups(n *Node) *group.Coordinator {
 	v := n.values
@@ -169,6 +178,7 @@ func newGroups(n *Node) *group.Coordinator {
 		HeartbeatIntervalMs:  v.Int32("group.consumer.heartbeat.interval.ms"),
 		AssignmentIntervalMs: v.Int32("group.consumer.assignment.interval.ms"),
 		MaxSize:              int(v.Int32("group.consumer.max.size")),
+		Migration:            migrationPolicy(v.String("group.consumer.migration.policy")),
 		Assignors:            knownAssignors(v.List("group.consumer.assignors"), n.log),
 	}
 	return group.New(group.Config{

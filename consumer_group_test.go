@@ -24,7 +24,7 @@ type groupReader struct {
 	read   map[string]bool
 }
 
-func startGroupReader(ctx context.Context, t *testing.T, addr string) *groupReader {
+func startGroupReader(ctx context.Context, t *testing.T, addr string, opts ...kgo.Opt) *groupReader {
 	t.Helper()
 	r := &groupReader{owned: map[int32]bool{}, read: map[string]bool{}}
 	set := func(to bool) func(context.Context, *kgo.Client, map[string][]int32) {
@@ -40,9 +40,9 @@ func startGroupReader(ctx context.Context, t *testing.T, addr string) *groupRead
 			}
 		}
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"), kgo.ServerSideBalancer(),
-		kgo.Balancers(kgo.RangeBalancer()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(100*time.Millisecond),
-		kgo.OnPartitionsAssigned(set(true)), kgo.OnPartitionsRevoked(set(false)), kgo.OnPartitionsLost(set(false)))
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(addr), kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"),
+		kgo.Balancers(kgo.RangeBalancer()), kgo.HeartbeatInterval(50*time.Millisecond), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.OnPartitionsAssigned(set(true)), kgo.OnPartitionsRevoked(set(false)), kgo.OnPartitionsLost(set(false)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +65,11 @@ func (r *groupReader) partitions() []int32 {
 	return slices.Sorted(maps.Keys(r.owned))
 }
 
-// TestAConsumerGroupSharesATopicAndFollowsWhatChanges runs members of the consumer
-// protocol (KIP-848) that come and go while the topic grows.
-func TestAConsumerGroupSharesATopicAndFollowsWhatChanges(t *testing.T) {
+// startGroupNode starts a node whose groups are quick, with a topic of four partitions.
+func startGroupNode(t *testing.T) *naru.Node {
+	t.Helper()
 	node, err := naru.Start(t.Context(), naru.Config{Properties: map[string]string{
-		"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir(),
+		"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir(), "group.initial.rebalance.delay.ms": "0",
 		"group.consumer.min.heartbeat.interval.ms": "50", "group.consumer.heartbeat.interval.ms": "50",
 		"group.consumer.assignment.interval.ms": "0",
 	}})
@@ -78,10 +78,17 @@ func TestAConsumerGroupSharesATopicAndFollowsWhatChanges(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = node.Close() })
 	dial(t, node.Addr()).createTopic("t", 4)
+	return node
+}
+
+// TestAConsumerGroupSharesATopicAndFollowsWhatChanges runs members of the consumer
+// protocol (KIP-848) that come and go while the topic grows.
+func TestAConsumerGroupSharesATopicAndFollowsWhatChanges(t *testing.T) {
+	node := startGroupNode(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 
-	a, b := startGroupReader(ctx, t, node.Addr()), startGroupReader(ctx, t, node.Addr())
+	a, b := startGroupReader(ctx, t, node.Addr(), kgo.ServerSideBalancer()), startGroupReader(ctx, t, node.Addr(), kgo.ServerSideBalancer())
 	defer a.client.Close()
 	await(ctx, t, "both own two partitions", func() bool { return len(a.partitions()) == 2 && len(b.partitions()) == 2 })
 	if all := slices.Sorted(slices.Values(append(a.partitions(), b.partitions()...))); !slices.Equal(all, []int32{0, 1, 2, 3}) {
@@ -112,6 +119,34 @@ func TestAConsumerGroupSharesATopicAndFollowsWhatChanges(t *testing.T) {
 	})
 	b.client.Close()
 	await(ctx, t, "the one that stays owns everything", func() bool { return len(a.partitions()) == 6 })
+}
+
+// TestAGroupChangesItsProtocolWhileMembersAreThere has a member of the classic protocol
+// share a group with one of the consumer protocol, which comes and goes.
+func TestAGroupChangesItsProtocolWhileMembersAreThere(t *testing.T) {
+	node := startGroupNode(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	kind := func() string {
+		m := dial(t, node.Addr()).mustAsk(&protocol.ListGroupsRequest{}, 5).(*protocol.ListGroupsResponse)
+		if len(m.Groups) != 1 {
+			return ""
+		}
+		return m.Groups[0].GroupType
+	}
+	old := startGroupReader(ctx, t, node.Addr())
+	defer old.client.Close()
+	await(ctx, t, "the classic member owns everything", func() bool { return len(old.partitions()) == 4 })
+	if kind() != "classic" {
+		t.Fatalf("the group is %q before anybody uses the consumer protocol", kind())
+	}
+	next := startGroupReader(ctx, t, node.Addr(), kgo.ServerSideBalancer())
+	await(ctx, t, "both own two partitions", func() bool { return len(old.partitions()) == 2 && len(next.partitions()) == 2 })
+	if kind() != "consumer" {
+		t.Fatalf("the group is %q with a member of the consumer protocol", kind())
+	}
+	next.client.Close()
+	await(ctx, t, "the classic member owns everything again", func() bool { return len(old.partitions()) == 4 && kind() == "classic" })
 }
 
 // await waits until the condition holds.

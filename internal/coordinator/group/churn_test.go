@@ -152,7 +152,7 @@ func (c *churn) sync(m *joiner) {
 	}
 	m.waiting = true
 	generation := m.generation
-	c.c.SyncGroup(ctx(m.name, 5), req, func(r *protocol.SyncGroupResponse) {
+	c.c.SyncGroup(ctx(m.name, 4), req, func(r *protocol.SyncGroupResponse) {
 		m.waiting = false
 		if r.ErrorCode != protocol.None {
 			c.rejected(m, r.ErrorCode)

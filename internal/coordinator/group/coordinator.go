@@ -85,6 +85,7 @@ func DefaultSettings() Settings {
 			HeartbeatIntervalMs:  5_000,
 			AssignmentIntervalMs: 1_000,
 			MaxSize:              math.MaxInt32,
+			Migration:            consumer.MigrationPolicy{Upgrade: true, Downgrade: true},
 			Assignors:            []string{"uniform", "range"},
 		},
 	}

@@ -127,6 +127,9 @@ func (c *core) Expire(key runtime.TimerKey, nowMs int64, out *runtime.Effects) {
 	}
 	if g := c.groups[key.Name]; g != nil {
 		g.Expire(env, key)
+		if group, ok := g.(*consumer.Group); ok {
+			c.downgrade(env, group)
+		}
 	}
 }
 

@@ -15,33 +15,60 @@ import (
 type consumerDescribeCall = runtime.Exchange[protocol.ConsumerGroupDescribeRequest, protocol.ConsumerGroupDescribeResponse]
 
 // consumerHeartbeat finds the group, or makes it for its first member. A classic group
-// without members makes way: its offsets stay.
+// without members makes way: its offsets stay. One with members is changed over.
 func (c *core) consumerHeartbeat(env classic.Env, call *consumer.HeartbeatCall) {
 	req := call.Request
 	g, exists := c.groups[req.GroupId]
-	if group, ok := g.(*consumer.Group); ok {
-		group.Heartbeat(env, call)
-		return
-	}
-	old, _ := g.(*classic.Group)
+	old, isClassic := g.(*classic.Group)
+	joins := req.MemberEpoch == 0
 	switch {
-	case req.MemberEpoch != 0 && !exists:
+	case exists && !isClassic:
+		group := g.(*consumer.Group)
+		group.Heartbeat(env, call)
+		c.downgrade(env, group)
+	case !exists && !joins:
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Consumer group %s not found.", req.GroupId)
-		return
-	case exists && (req.MemberEpoch != 0 || old.State() != classic.Empty):
+	case !joins:
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Group %s is not a consumer group.", req.GroupId)
-		return
 	case !exists && len(c.groups) >= MaxGroupsPerPartition:
 		refuseHeartbeatOf(env, call, protocol.GroupMaxSizeReached, "The coordinator has %d groups, more are not allowed.", len(c.groups))
+	case exists && old.State() != classic.Empty:
+		c.upgrade(env, call, old)
+	default:
+		group := consumer.New(req.GroupId, &c.around)
+		if exists && group.Accepts(env, call) {
+			old.Delete(env)
+		}
+		group.Heartbeat(env, call)
+		if !group.Empty() {
+			c.groups[group.ID()] = group
+		}
+	}
+}
+
+// upgrade makes a consumer group of a classic group with members, for one that joins with
+// the consumer protocol.
+func (c *core) upgrade(env classic.Env, call *consumer.HeartbeatCall, old *classic.Group) {
+	group, message := consumer.FromClassic(old, &c.around)
+	if group == nil {
+		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "%s", message)
 		return
 	}
-	group := consumer.New(req.GroupId, &c.around)
-	if exists && group.Accepts(env, call) {
-		old.Delete(env)
+	if group.Accepts(env, call) {
+		old.Retire(env)
+		group.Start(env)
+		c.groups[group.ID()] = group
 	}
 	group.Heartbeat(env, call)
-	if !group.Empty() {
+}
+
+// downgrade makes a classic group of a consumer group whose last member that used the
+// consumer protocol is gone.
+func (c *core) downgrade(env classic.Env, g *consumer.Group) {
+	if group := g.Downgraded(env); group != nil {
+		g.Delete(env)
 		c.groups[group.ID()] = group
+		group.Start(env)
 	}
 }
 

@@ -23,11 +23,12 @@ func (c *core) join(env classic.Env, call *joinCall) {
 	case *classic.Group:
 		group.Join(env, &call.JoinCall, call.newMemberID)
 	case *consumer.Group:
-		if !group.Empty() {
-			answerJoin(env, call, "", protocol.InconsistentGroupProtocol)
+		if group.Empty() {
+			c.joinNewGroup(env, call)
 			return
 		}
-		c.joinNewGroup(env, call)
+		group.Join(env, &call.JoinCall, call.newMemberID)
+		c.downgrade(env, group)
 	}
 }
 
@@ -57,28 +58,38 @@ func answerJoin(env classic.Env, call *joinCall, memberID string, code protocol.
 }
 
 func (c *core) sync(env classic.Env, call *classic.SyncCall) {
-	if group, ok := c.groups[call.Request.GroupId].(*classic.Group); ok {
+	switch group := c.groups[call.Request.GroupId].(type) {
+	case *classic.Group:
 		group.Sync(env, call)
-		return
+	case *consumer.Group:
+		group.Sync(env, call)
+	default:
+		call.Response.ErrorCode = protocol.UnknownMemberId
+		env.Out.Answer(call)
 	}
-	call.Response.ErrorCode = protocol.UnknownMemberId
-	env.Out.Answer(call)
 }
 
 func (c *core) heartbeat(env classic.Env, call *classic.HeartbeatCall) {
-	if group, ok := c.groups[call.Request.GroupId].(*classic.Group); ok {
+	switch group := c.groups[call.Request.GroupId].(type) {
+	case *classic.Group:
 		group.Heartbeat(env, call)
-		return
+	case *consumer.Group:
+		group.ClassicHeartbeat(env, call)
+	default:
+		call.Response.ErrorCode = protocol.UnknownMemberId
+		env.Out.Answer(call)
 	}
-	call.Response.ErrorCode = protocol.UnknownMemberId
-	env.Out.Answer(call)
 }
 
 func (c *core) leave(env classic.Env, call *classic.LeaveCall) {
-	if group, ok := c.groups[call.Request.GroupId].(*classic.Group); ok {
+	switch group := c.groups[call.Request.GroupId].(type) {
+	case *classic.Group:
 		group.Leave(env, call)
-		return
+	case *consumer.Group:
+		group.Leave(env, call)
+		c.downgrade(env, group)
+	default:
+		refuseLeave(call.Request, &call.Response, protocol.UnknownMemberId)
+		env.Out.Answer(call)
 	}
-	refuseLeave(call.Request, &call.Response, protocol.UnknownMemberId)
-	env.Out.Answer(call)
 }

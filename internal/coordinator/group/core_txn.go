@@ -94,6 +94,9 @@ func (c *core) stage(env classic.Env, call *stageCall) {
 		partitions := make([]protocol.TxnOffsetCommitResponsePartition, len(topic.Partitions))
 		for j := range topic.Partitions {
 			partitions[j].PartitionIndex = topic.Partitions[j].PartitionIndex
+			if partitions[j].ErrorCode = c.mayStage(req, topic.Name, topic.Partitions[j].PartitionIndex); partitions[j].ErrorCode != protocol.None {
+				continue
+			}
 			partitions[j].ErrorCode = c.stageOne(env, producer, req.GroupId, topic.Name, &topic.Partitions[j])
 		}
 		res.Topics[i] = protocol.TxnOffsetCommitResponseTopic{Name: topic.Name, Partitions: partitions}
@@ -127,6 +130,20 @@ func (c *core) validateStage(call *stageCall) protocol.ErrorCode {
 		return protocol.IllegalGeneration
 	}
 	return code
+}
+
+// mayStage checks what depends on the partition: a member of a consumer group that is
+// behind may commit only what it has had since (KIP-1251).
+func (c *core) mayStage(req *protocol.TxnOffsetCommitRequest, topic string, partition int32) protocol.ErrorCode {
+	g := c.groups[req.GroupId]
+	if g == nil || req.GenerationId < 0 {
+		return protocol.None
+	}
+	t, _ := c.around.Metadata.Topic(topic)
+	if code := g.MayCommit(req.MemberId, req.GenerationId, t.ID, partition); code != protocol.None {
+		return protocol.IllegalGeneration
+	}
+	return protocol.None
 }
 
 func (c *core) stageOne(env classic.Env, producer *runtime.Producer, group, topic string, p *protocol.TxnOffsetCommitRequestPartition) protocol.ErrorCode {

@@ -119,6 +119,31 @@ func (s *script) describeConsumers(a args) {
 	})
 }
 
+func embeddedAssignment(a args, partitions []string, userData string) []byte {
+	out := coordrecord.ConsumerProtocolAssignment{UserData: []byte(userData)}
+	for _, x := range partitions {
+		topic, partition, _ := splitOffset(a, x)
+		out.AssignedPartitions = append(out.AssignedPartitions, coordrecord.ConsumerProtocolAssignmentTopicPartition{
+			Topic: topic, Partitions: []int32{partition},
+		})
+	}
+	return coordrecord.AppendAssignment(nil, &out, 1)
+}
+
+func readEmbedded(a args, b []byte) string {
+	assignment, version, err := coordrecord.ParseAssignment(b)
+	if err != nil {
+		a.Fatal(err)
+	}
+	parts := []string{}
+	for _, t := range assignment.AssignedPartitions {
+		for _, p := range t.Partitions {
+			parts = append(parts, fmt.Sprintf("%s-%d", t.Topic, p))
+		}
+	}
+	return fmt.Sprintf("v%d:%s", version, strings.Join(parts, ","))
+}
+
 func describedPartitions(a protocol.ConsumerGroupDescribeResponseAssignment) string {
 	var parts []string
 	for _, t := range a.TopicPartitions {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -241,6 +242,10 @@ func (s *script) reset(a args) {
 		set.OffsetMetadataMaxBytes = a.num("max-metadata", 4096)
 		set.Consumer.MaxSize = a.num("max-size", 1000)
 		set.Consumer.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
+		policy := a.str("migration", "bidirectional")
+		set.Consumer.Migration = consumer.MigrationPolicy{
+			Upgrade: policy == "bidirectional" || policy == "upgrade", Downgrade: policy == "bidirectional" || policy == "downgrade",
+		}
 		set.Consumer.Assignors = strings.Split(a.str("assignors", "uniform,range"), ",")
 	})
 	s.shown = [testPartitions]int{}
@@ -291,12 +296,28 @@ func (s *script) sync(a args) {
 		member, text, _ := strings.Cut(x, ":")
 		req.Assignments = append(req.Assignments, protocol.SyncGroupRequestAssignment{MemberId: member, Assignment: []byte(text)})
 	}
-	s.c.SyncGroup(ctx(a.words[0], int16(a.num("v", 5))), req, func(r *protocol.SyncGroupResponse) {
+	// give=a-1:t-0,t-1;b-2:t-2 assigns as consumers do, and embedded=1 reads it so.
+	for _, x := range strings.Split(a.str("give", ""), ";") {
+		if member, partitions, ok := strings.Cut(x, ":"); ok {
+			req.Assignments = append(req.Assignments, protocol.SyncGroupRequestAssignment{
+				MemberId: member, Assignment: embeddedAssignment(a, strings.Split(partitions, ","), a.str("userdata", "")),
+			})
+		}
+	}
+	version := 5
+	if req.ProtocolType == nil || req.ProtocolName == nil {
+		version = 4 // from version 5 on both are mandatory
+	}
+	s.c.SyncGroup(ctx(a.words[0], int16(a.num("v", version))), req, func(r *protocol.SyncGroupResponse) {
 		if r.ErrorCode != protocol.None {
 			s.say("%s sync %s", a.words[0], r.ErrorCode)
 			return
 		}
-		s.say("%s synced %s/%s assignment=%s", a.words[0], *r.ProtocolType, *r.ProtocolName, r.Assignment)
+		text := string(r.Assignment)
+		if a.str("embedded", a.str("give", "")) != "" {
+			text = readEmbedded(a, r.Assignment)
+		}
+		s.say("%s synced %s/%s assignment=%s", a.words[0], *r.ProtocolType, *r.ProtocolName, text)
 	})
 }
 

@@ -19,6 +19,11 @@ const (
 	TimerSession uint8 = iota + 16
 	// TimerRebalance is the time a member has to give up partitions.
 	TimerRebalance
+	// TimerJoin is the time a member of the classic protocol has to join again.
+	TimerJoin
+	// TimerSync is the time a member of the classic protocol has to ask for what it was
+	// assigned.
+	TimerSync
 )
 
 // Limits that no setting names.
@@ -77,6 +82,8 @@ type Config struct {
 	AssignmentIntervalMs int32
 	// MaxSize is group.consumer.max.size.
 	MaxSize int
+	// Migration is group.consumer.migration.policy.
+	Migration MigrationPolicy
 	// Assignors are the names of the assignors, the default first
 	// (group.consumer.assignors).
 	Assignors []string
@@ -108,6 +115,11 @@ type Group struct {
 	regexes map[string]*regex
 	owners  map[wire.UUID]map[int32]string
 
+	// classics is how many members use the classic protocol.
+	classics int
+	// awaited are the members with a TimerJoin.
+	awaited map[string]struct{}
+
 	// checked is the version of the metadata that the epoch accounts for.
 	checked int64
 	// regexesMs is when the regular expressions were last held against all topics.
@@ -131,12 +143,8 @@ func (g *Group) Empty() bool { return len(g.members) == 0 }
 
 func (g *Group) memberIDs() []string { return slices.Sorted(maps.Keys(g.members)) }
 
-func (g *Group) sessionKey(memberID string) runtime.TimerKey {
-	return runtime.TimerKey{Kind: TimerSession, Name: g.id, Member: memberID}
-}
-
-func (g *Group) rebalanceKey(memberID string) runtime.TimerKey {
-	return runtime.TimerKey{Kind: TimerRebalance, Name: g.id, Member: memberID}
+func (g *Group) timerKey(kind uint8, memberID string) runtime.TimerKey {
+	return runtime.TimerKey{Kind: kind, Name: g.id, Member: memberID}
 }
 
 func (g *Group) renewSession(env classic.Env, m *member) {
@@ -144,7 +152,10 @@ func (g *Group) renewSession(env classic.Env, m *member) {
 	if own := g.around.Metadata.Overrides(g.id).SessionTimeoutMs; own > 0 {
 		timeoutMs = own
 	}
-	env.Out.Schedule(g.sessionKey(m.id), env.NowMs+int64(timeoutMs))
+	if m.classic != nil {
+		timeoutMs = m.classic.SessionTimeoutMs
+	}
+	env.Out.Schedule(g.timerKey(TimerSession, m.id), env.NowMs+int64(timeoutMs))
 }
 
 func (g *Group) heartbeatIntervalMs() int32 {
@@ -185,6 +196,9 @@ func (g *Group) drop(m *member) {
 }
 
 func (g *Group) count(m *member, by int) {
+	if m.classic != nil {
+		g.classics += by
+	}
 	for _, name := range m.topics {
 		if g.topics[name] += by; g.topics[name] == 0 {
 			delete(g.topics, name)
@@ -258,11 +272,16 @@ func (g *Group) Loaded(env classic.Env) {
 }
 
 func (g *Group) startRebalanceTimer(env classic.Env, m *member) {
-	env.Out.Schedule(g.rebalanceKey(m.id), env.NowMs+int64(m.rebalanceTimeoutMs))
+	if m.classic == nil { // of the others, TimerJoin sees to it
+		env.Out.Schedule(g.timerKey(TimerRebalance, m.id), env.NowMs+int64(m.rebalanceTimeoutMs))
+	}
 }
 
 // Expire handles a timer of the group.
 func (g *Group) Expire(env classic.Env, key runtime.TimerKey) {
+	if key.Kind == TimerJoin {
+		delete(g.awaited, key.Member)
+	}
 	m := g.members[key.Member]
 	if m == nil || key.Kind == TimerRebalance && m.state != unrevokedPartitions {
 		return
@@ -285,8 +304,12 @@ func (g *Group) remove(env classic.Env, m *member) {
 
 // forget writes that the member is gone and cancels its timers.
 func (g *Group) forget(env classic.Env, m *member) {
-	env.Out.Cancel(g.sessionKey(m.id))
-	env.Out.Cancel(g.rebalanceKey(m.id))
+	env.Out.Cancel(g.timerKey(TimerSession, m.id))
+	env.Out.Cancel(g.timerKey(TimerRebalance, m.id))
+	if m.classic != nil {
+		g.cancelJoin(env, m.id)
+		env.Out.Cancel(g.timerKey(TimerSync, m.id))
+	}
 	g.forgetRecords(env, m.id)
 }
 

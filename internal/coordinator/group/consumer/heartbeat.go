@@ -183,9 +183,12 @@ func (g *Group) subscribe(env classic.Env, call *HeartbeatCall, known *member) (
 	return next, nil
 }
 
-// Accepts tells whether a group without members will take in the one that the request
-// comes from.
+// Accepts tells whether a group that is not there yet will take in the one that the
+// request comes from.
 func (g *Group) Accepts(env classic.Env, call *HeartbeatCall) bool {
+	if _, no := g.find(call.Request); no != nil {
+		return false
+	}
 	m := &member{}
 	update(m, call)
 	if m.regex != "" {
@@ -270,7 +273,7 @@ func (g *Group) leave(env classic.Env, call *HeartbeatCall) *refusal {
 	}
 	next := *m
 	next.epoch, next.pending = leaveStaticEpoch, owned{}
-	env.Out.Cancel(g.rebalanceKey(m.id))
+	env.Out.Cancel(g.timerKey(TimerRebalance, m.id))
 	g.release(m)
 	g.own(&next)
 	g.put(&next)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
-	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 )
@@ -71,7 +70,7 @@ type member struct {
 	topics             []string // in order, each once
 	regex              string   // empty: none
 	assignor           *string
-	classic            *coordrecord.ConsumerGroupMemberMetadataValueClassicMemberMetadata
+	classic            *classicInfo // nil: it uses the consumer protocol
 
 	epoch         int32
 	previousEpoch int32

@@ -42,7 +42,7 @@ func (g *Group) settle(env classic.Env, m, next *member) {
 	g.writeCurrent(env, next)
 	switch {
 	case next.state != unrevokedPartitions:
-		env.Out.Cancel(g.rebalanceKey(next.id))
+		env.Out.Cancel(g.timerKey(TimerRebalance, next.id))
 	case m.state != unrevokedPartitions || m.epoch != next.epoch:
 		g.startRebalanceTimer(env, next)
 	}

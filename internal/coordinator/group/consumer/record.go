@@ -199,11 +199,11 @@ func (g *Group) applyMember(memberID string, value coordrecord.Value) {
 	g.put(m)
 }
 
-func cloneClassic(v *coordrecord.ConsumerGroupMemberMetadataValueClassicMemberMetadata) *coordrecord.ConsumerGroupMemberMetadataValueClassicMemberMetadata {
+func cloneClassic(v *classicInfo) *classicInfo {
 	if v == nil {
 		return nil
 	}
-	out := &coordrecord.ConsumerGroupMemberMetadataValueClassicMemberMetadata{SessionTimeoutMs: v.SessionTimeoutMs}
+	out := &classicInfo{SessionTimeoutMs: v.SessionTimeoutMs}
 	for _, p := range v.SupportedProtocols {
 		out.SupportedProtocols = append(out.SupportedProtocols, coordrecord.ConsumerGroupMemberMetadataValueClassicProtocol{
 			Name: strings.Clone(p.Name), Metadata: slices.Clone(p.Metadata),
