@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -127,7 +128,7 @@ func observe(ctx context.Context, env setup.Env, o options) (kafka, naru []diffe
 	wg.Go(func() { naru, naruErr = ask(ctx, env, o, "naru") })
 	wg.Wait()
 	if kafkaErr != nil || naruErr != nil {
-		return nil, nil, fmt.Errorf("kafka: %v; naru: %v", kafkaErr, naruErr)
+		return nil, nil, errors.Join(kafkaErr, naruErr)
 	}
 	if o.target == "both" && o.scenarios == "" {
 		err = differential.Save(o.recorded(), kafka)
@@ -171,12 +172,16 @@ func ask(ctx context.Context, env setup.Env, o options, name string) ([]differen
 		return nil, err
 	}
 	defer b.Stop()
-	return differential.Observe(ctx, b.Addr, b.DataDir, differential.Options{
+	seen, err := differential.Observe(ctx, b.Addr, b.DataDir, differential.Options{
 		Scenarios: chosen(o), Quick: o.quick,
 		Progress: func(scenario string, cases int, took time.Duration) {
 			fmt.Fprintf(os.Stderr, "%-6s %-14s %5d requests %6d ms\n", name, scenario, cases, took.Milliseconds())
 		},
 	})
+	if err != nil {
+		return nil, fmt.Errorf("asking %s: %w", name, err)
+	}
+	return seen, nil
 }
 
 // sameAsKafka are the settings that the control broker has too.
