@@ -52,6 +52,7 @@ func readCommitted(t *testing.T, ctx context.Context, node *naru.Node, topic str
 	t.Helper()
 	cl := newClient(t, node, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}))
+	defer cl.Close()
 	offsets, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		t.Fatal(err)
@@ -210,9 +211,9 @@ func checkExactlyOnce(t *testing.T, ctx context.Context, node *naru.Node, n int)
 }
 
 // consumed tells how far the group has committed.
-func consumed(t *testing.T, ctx context.Context, node *naru.Node) int64 {
+func consumed(t *testing.T, ctx context.Context, adm *kadm.Client) int64 {
 	t.Helper()
-	offsets, err := kadm.NewClient(newClient(t, node)).FetchOffsets(ctx, "g")
+	offsets, err := adm.FetchOffsets(ctx, "g")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +227,8 @@ func TestAChainOfTransactionsHandlesEveryRecordOnce(t *testing.T) {
 	node, ctx := startNode(t), txnContext(t)
 	createTopic(t, ctx, node, 2, "in", "out")
 	produceInput(t, ctx, node, n)
-	err := transform(ctx, node, "chain", func() bool { return consumed(t, ctx, node) == n })
+	adm := kadm.NewClient(newClient(t, node))
+	err := transform(ctx, node, "chain", func() bool { return consumed(t, ctx, adm) == n })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,6 +310,7 @@ func TestChainsSurviveRestarts(t *testing.T) {
 			createTopic(t, ctx, node.Node, 2, "in", "out")
 			produceInput(t, ctx, node.Node, n)
 			first := node.Node // its successors have its address
+			adm := kadm.NewClient(newClient(t, first))
 			var stop atomic.Bool
 			var members sync.WaitGroup
 			for m := range 2 {
@@ -319,12 +322,12 @@ func TestChainsSurviveRestarts(t *testing.T) {
 			}
 			for range 3 {
 				at := rng.Int64N(n)
-				for start := time.Now(); consumed(t, ctx, node.Node) < at && time.Since(start) < time.Second; {
+				for start := time.Now(); consumed(t, ctx, adm) < at && time.Since(start) < time.Second; {
 				}
 				node.stop()
 				node.start()
 			}
-			for consumed(t, ctx, node.Node) < n && ctx.Err() == nil {
+			for consumed(t, ctx, adm) < n && ctx.Err() == nil {
 			}
 			stop.Store(true)
 			members.Wait()
