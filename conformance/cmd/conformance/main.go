@@ -133,8 +133,12 @@ func conform(ctx context.Context, env setup.Env, o options) error {
 			fmt.Fprintf(os.Stderr, "not explained: %s, %s (kafka %s, naru %s) %s\n", d.Client, d.Scenario, d.Kafka.Status, d.Naru.Status, strings.Join(d.Diff, " "))
 		}
 	}
+	for _, e := range report.Stale(seen["kafka"], seen["naru"], explained, o.clients) {
+		unexplained++
+		fmt.Fprintf(os.Stderr, "explains nothing any more: %s, %s: %s\n", e.Client, e.Scenario, e.Why)
+	}
 	if unexplained > 0 {
-		return fmt.Errorf("%d differences or failures without an explanation in explained.json", unexplained)
+		return fmt.Errorf("%d differences without an explanation, or explanations without a difference, in explained.json", unexplained)
 	}
 	return nil
 }

@@ -132,6 +132,14 @@ func Differences(kafka, naru scenario.Target, explained []Explanation, only []st
 	return ds
 }
 
+// Stale lists, for the clients in only, the explanations of differences that are gone.
+func Stale(kafka, naru scenario.Target, explained []Explanation, only []string) []Explanation {
+	ds := Differences(kafka, naru, nil, only)
+	return slices.DeleteFunc(slices.Clone(explained), func(e Explanation) bool {
+		return !slices.Contains(only, e.Client) || slices.ContainsFunc(ds, e.matches)
+	})
+}
+
 // matches reports whether e explains d; a broker that was not run matches any status.
 func (e Explanation) matches(d Difference) bool {
 	same := func(want, got scenario.Status) bool { return got == "" || want == got }

@@ -52,3 +52,16 @@ func TestDiffHasOnlyTheLinesOfOneSide(t *testing.T) {
 		t.Errorf("diff %q, want %q", got, want)
 	}
 }
+
+func TestExplanationOfADifferenceThatIsGoneIsStale(t *testing.T) {
+	explained := []Explanation{{Client: "c", Scenario: "s", Kafka: scenario.OK, Naru: scenario.Fail, Why: "known"}}
+	if got := Stale(target(scenario.OK, ""), target(scenario.Fail, ""), explained, []string{"c"}); len(got) != 0 {
+		t.Errorf("the difference is there: %v", got)
+	}
+	if got := Stale(target(scenario.OK, ""), target(scenario.OK, ""), explained, []string{"c"}); len(got) != 1 {
+		t.Errorf("the difference is gone: %v", got)
+	}
+	if got := Stale(target(scenario.OK, ""), target(scenario.OK, ""), explained, []string{"other"}); len(got) != 0 {
+		t.Errorf("the client was not run: %v", got)
+	}
+}
