@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -168,6 +169,11 @@ func (s *script) step(op string, a *args) {
 		s.crash()
 	case "hold-markers":
 		s.places.held = true
+	case "release-marker":
+		i := a.parse(a.words[0])
+		f := s.places.calls[i]
+		s.places.calls = slices.Delete(s.places.calls, i, i+1)
+		f()
 	case "release-markers":
 		s.places.release()
 	case "fail-markers":
