@@ -148,12 +148,16 @@ func (r *recovery) segment(base int64, last bool) error {
 
 // displaced tells a segment that cannot follow the one before it: that one lost
 // its end, it overlaps, or it should have gone with a truncation. A segment begins
-// where the one before it ended.
+// where the one before it ended, or at the recovery point: an earlier recovery let
+// the log go on there, behind what was lost for good.
 func (r *recovery) displaced(base int64) bool {
 	if len(r.l.segs) == 0 {
 		return false
 	}
 	next := r.l.last().next
+	if r.known != nil && base > next && base == r.known.RecoveryPoint {
+		return false
+	}
 	return base < next || base != next && (r.torn || r.known != nil)
 }
 
