@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/naru-stream/naru"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/record"
 )
 
 // txnTimeout bounds every test of this file.
@@ -333,5 +335,87 @@ func TestChainsSurviveRestarts(t *testing.T) {
 			members.Wait()
 			checkExactlyOnce(t, ctx, node.Node, n)
 		})
+	}
+}
+
+// txnBatch is one record of a producer's transaction.
+func txnBatch(t *testing.T, producerID int64, epoch int16, sequence int32) []byte {
+	t.Helper()
+	spec := record.DefaultSpec()
+	spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence, spec.Transactional = producerID, epoch, sequence, true
+	var b record.Builder
+	b.Reset(spec)
+	if err := b.Append(time.Now().UnixMilli(), nil, []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := b.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestRecordsOfATransactionThatIsNotUnderWayAreRefused(t *testing.T) {
+	node, ctx := startNode(t), txnContext(t)
+	createTopic(t, ctx, node, 2, "t")
+	p := dial(t, node.Addr())
+	ask := func(r protocol.Request, version int16) protocol.Message {
+		t.Helper()
+		m, err := p.ask(r, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	id := "a"
+	ask(&protocol.FindCoordinatorRequest{KeyType: 1, CoordinatorKeys: []string{id}}, 4)
+	var begun *protocol.InitProducerIdResponse
+	for begun == nil || begun.ErrorCode == protocol.CoordinatorLoadInProgress || begun.ErrorCode == protocol.NotCoordinator {
+		begun = ask(&protocol.InitProducerIdRequest{TransactionalId: &id, TransactionTimeoutMs: 1000, ProducerId: -1, ProducerEpoch: -1}, 4).(*protocol.InitProducerIdResponse)
+	}
+	produce := func(version int16, id *string, epoch int16, sequence int32) protocol.ErrorCode {
+		t.Helper()
+		r := &protocol.ProduceRequest{TransactionalId: id, Acks: -1, TimeoutMs: 5000}
+		r.TopicData = []protocol.ProduceRequestTopicProduceData{{Name: "t", PartitionData: []protocol.ProduceRequestPartitionProduceData{
+			{Index: 0, Records: txnBatch(t, begun.ProducerId, epoch, sequence)},
+		}}}
+		return ask(r, version).(*protocol.ProduceResponse).Responses[0].PartitionResponses[0].ErrorCode
+	}
+	unknown := "nobody"
+	for _, c := range []struct {
+		what    string
+		version int16
+		id      *string
+		epoch   int16
+		want    protocol.ErrorCode
+	}{
+		{"not added, an old client", 10, &id, 0, protocol.InvalidTxnState},
+		{"not added", 11, &id, 0, protocol.TransactionAbortable},
+		{"another epoch", 11, &id, 1, protocol.InvalidProducerEpoch},
+		{"an id that nobody has", 11, &unknown, 0, protocol.InvalidProducerIdMapping},
+		{"no id", 11, nil, 0, protocol.InvalidRequest},
+		{"added by producing (KIP-890)", 12, &id, 0, protocol.None},
+	} {
+		if got := produce(c.version, c.id, c.epoch, 0); got != c.want {
+			t.Errorf("%s, version %d: %s, want %s", c.what, c.version, got, c.want)
+		}
+	}
+	if got := produce(11, &id, 0, 1); got != protocol.None {
+		t.Errorf("the transaction is open here: %s", got)
+	}
+	described := ask(&protocol.DescribeProducersRequest{Topics: []protocol.DescribeProducersRequestTopicRequest{{Name: "t", PartitionIndexes: []int32{0}}}}, 0).(*protocol.DescribeProducersResponse)
+	if got := described.Topics[0].Partitions[0].ActiveProducers; len(got) != 1 || got[0].CurrentTxnStartOffset != 0 || got[0].LastSequence != 1 || got[0].CoordinatorEpoch != -1 {
+		t.Errorf("the partition remembers %+v", got)
+	}
+	end := ask(&protocol.EndTxnRequest{TransactionalId: id, ProducerId: begun.ProducerId, Committed: true}, 5).(*protocol.EndTxnResponse)
+	if end.ErrorCode != protocol.None || end.ProducerEpoch != 1 {
+		t.Errorf("the end: %+v", end)
+	}
+	for state := ""; state != "CompleteCommit" && ctx.Err() == nil; {
+		m := ask(&protocol.DescribeTransactionsRequest{TransactionalIds: []string{id}}, 0)
+		state = m.(*protocol.DescribeTransactionsResponse).TransactionStates[0].TransactionState
+	}
+	if got := produce(12, &id, 0, 2); got != protocol.InvalidProducerEpoch {
+		t.Errorf("a late record of the transaction that has ended: %s", got)
 	}
 }
