@@ -92,14 +92,44 @@ func (r *run) damaged(ctx context.Context) error {
 			r.report.violate("starts again", "damage", "%v", err)
 			return nil
 		}
+		added := map[wire.Partition]int64{}
 		for i, h := range harms {
 			p := wire.Partition{Topic: "harmed", Index: int32(i)}
-			if err := r.judge(ctx, srv, h, p, before, lost[i].first, lost[i].last, lost[i].kept); err != nil {
+			if added[p], err = r.judge(ctx, srv, h, p, before, lost[i].first, lost[i].last, lost[i].kept); err != nil {
 				return err
 			}
 		}
-		return nil
+		srv.Kill()
+		return r.judgeAdded(ctx, srv, before, added)
 	})
+}
+
+// judgeAdded starts the server after a second kill and looks for the records that it acknowledged after
+// the damage.
+func (r *run) judgeAdded(ctx context.Context, srv *server.Server, before, added map[wire.Partition]int64) error {
+	if _, err := r.restartDamaged(ctx, srv, "group", true); err != nil {
+		r.report.violate("starts again", "second kill after damage", "%v", err)
+		return nil
+	}
+	conn, err := wire.Dial(ctx, srv.Addr, time.Minute)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for i, h := range harms {
+		p := wire.Partition{Topic: "harmed", Index: int32(i)}
+		got, err := conn.Fetch(map[wire.Partition]int64{p: added[p]}, 1)
+		if err != nil {
+			return err
+		}
+		f := got[p]
+		records, err := f.Records(p, added[p])
+		if len(records) == 0 || string(records[0].Value) != string(harmValues(p, before[p], 1)[0]) {
+			r.report.violate("acknowledged records", fmt.Sprintf("%s: %s", p, h.name),
+				"the record acknowledged after the damage at offset %d is gone after another kill: code %d, %v", added[p], f.Code, err)
+		}
+	}
+	return nil
 }
 
 // prepareHarm fills the partitions, has everything known as durable, and kills the server. It returns
@@ -143,11 +173,11 @@ func harmValues(p wire.Partition, offset int64, n int) [][]byte {
 	return values
 }
 
-// judge looks at one partition after the start.
-func (r *run) judge(ctx context.Context, srv *server.Server, h harm, p wire.Partition, before map[wire.Partition]int64, first, last, kept int64) error {
+// judge looks at one partition after the start and returns the offset of a record that it added.
+func (r *run) judge(ctx context.Context, srv *server.Server, h harm, p wire.Partition, before map[wire.Partition]int64, first, last, kept int64) (int64, error) {
 	conn, err := wire.Dial(ctx, srv.Addr, time.Minute)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer conn.Close()
 	where := fmt.Sprintf("%s: %s", p, h.name)
@@ -157,7 +187,7 @@ func (r *run) judge(ctx context.Context, srv *server.Server, h harm, p wire.Part
 	}
 	base, err := conn.Produce(p, harmValues(p, before[p], 1))
 	if err != nil && !wire.Refused(err) {
-		return err
+		return 0, err
 	}
 	if err == nil && base < before[p] {
 		r.report.violate("no offset twice", where, "a new record got offset %d, the partition ended at %d before", base, before[p])
@@ -177,14 +207,14 @@ func (r *run) judge(ctx context.Context, srv *server.Server, h harm, p wire.Part
 	}
 	now, err := damage.Kept(srv.DataDir, p)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if now < kept {
 		r.report.violate("nothing is cut in silence", where, "%d bytes of segments and of what is set aside, %d before the start", now, kept)
 	}
 	result.Found = fmt.Sprintf("%d batches as they were, %d damaged not delivered, %d others lost, next offset %d of %d", read, refused, wrong, base, before[p])
 	r.report.Damage = append(r.report.Damage, result)
-	return nil
+	return base, nil
 }
 
 // readBatch reads the batch that begins at an offset; it returns what is wrong with the answer.
