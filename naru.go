@@ -65,8 +65,12 @@ type Node struct {
 	closeErr  error
 }
 
-// closeTimeout bounds how long Close waits for answers that are under way.
-const closeTimeout = 10 * time.Second
+// closeTimeout bounds how long Close waits for the controller, drainTimeout how long
+// for answers that are under way: fetches that wait for records are cut off then.
+const (
+	closeTimeout = 10 * time.Second
+	drainTimeout = 2 * time.Second
+)
 
 // Start starts a node and returns when clients can use it. A new data directory is
 // formatted; one that belongs to another cluster, to a newer version or to Apache
@@ -256,7 +260,13 @@ func (n *Node) close() error {
 		n.groups.Close()
 	}
 	if n.network != nil {
-		errs = append(errs, n.network.Close(ctx))
+		drain, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		if err := n.network.Close(drain); errors.Is(err, context.DeadlineExceeded) {
+			n.log.Info("connections closed with requests that still waited")
+		} else {
+			errs = append(errs, err)
+		}
 	}
 	if n.publisher != nil {
 		n.publisher.Close()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/naru-stream/naru/internal/broker/storage"
+	"github.com/naru-stream/naru/internal/broker/storage/validate"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -42,7 +43,7 @@ type Partition struct {
 	durable atomic.Bool
 
 	config atomic.Pointer[config.Topic]
-	rules  atomic.Pointer[storage.Rules]
+	rules  atomic.Pointer[validate.Rules]
 
 	highWatermark atomic.Int64 // a copy of state's, read without the lock
 	leaderEpoch   atomic.Int32 // -1 where this broker does not lead
@@ -76,7 +77,7 @@ func (p *Partition) Config() *config.Topic { return p.config.Load() }
 
 // configure passes settings on to the log.
 func (p *Partition) configure(d storage.Durability, cfg config.Topic) error {
-	rules, err := storage.NewRules(&cfg)
+	rules, err := validate.NewRules(&cfg)
 	if err != nil {
 		return fmt.Errorf("settings of topic %s: %w", p.Topic, err)
 	}
@@ -94,7 +95,7 @@ func (p *Partition) configure(d storage.Durability, cfg config.Topic) error {
 // Validate checks what a producer sent and returns the batch to append, which may
 // be another one where the topic wants another compression. It takes no lock; v is
 // the caller's own. version is that of the Produce request.
-func (p *Partition) Validate(v *storage.Validator, records []byte, version int16, nowMs int64) ([]byte, error) {
+func (p *Partition) Validate(v *validate.Validator, records []byte, version int16, nowMs int64) ([]byte, error) {
 	rules := *p.rules.Load()
 	rules.RefuseZstd = version < firstZstdVersion
 	return v.Validate(records, &rules, nowMs)

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"fmt"
+
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/vfs"
@@ -86,6 +88,9 @@ func (p *Partition) Read(r ReadRequest, into *ReadResult) error {
 	into.LogStartOffset = p.log.LogStartOffset()
 	if r.LastFetchedEpoch >= 0 {
 		e, end := p.log.EndOffsetForEpoch(r.LastFetchedEpoch)
+		if end < 0 {
+			return fmt.Errorf("epoch %d is newer than this log: %w", r.LastFetchedEpoch, protocol.OffsetOutOfRange)
+		}
 		if e < r.LastFetchedEpoch || end < r.Offset {
 			into.diverging, into.DivergingEpoch, into.DivergingEndOffset = true, e, end
 			return nil

@@ -7,7 +7,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/broker/purgatory"
 	"github.com/naru-stream/naru/internal/broker/replica"
-	"github.com/naru-stream/naru/internal/broker/storage"
+	"github.com/naru-stream/naru/internal/broker/storage/validate"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/record"
 )
@@ -19,7 +19,7 @@ type produceCall struct {
 	call      call
 	request   protocol.ProduceRequest
 	response  protocol.ProduceResponse
-	validator storage.Validator
+	validator validate.Validator
 	nowMs     int64
 	// items holds one entry for each partition of the request, in its order; spare
 	// holds those of earlier, larger requests.
@@ -76,7 +76,9 @@ func (p *produceCall) start() {
 			n++
 		}
 	}
-	if p.request.Acks != 0 && p.pending.Load() > 1 {
+	// Only the wait for other replicas has a limit, as in Kafka: a leader that syncs
+	// will answer or fail.
+	if p.request.Acks == -1 && p.pending.Load() > 1 {
 		p.timed = true
 		p.broker.Timer.Schedule(&p.timeout, time.Duration(p.request.TimeoutMs)*time.Millisecond, p.respondOnce)
 	}

@@ -148,12 +148,28 @@ func (f *fetchCall) resolve() {
 	f.results, f.partitions = f.results[:0], f.partitions[:0]
 	for _, asked := range f.session.Partitions {
 		p, err := f.broker.partitionFor(asked.Topic, asked.TopicID, asked.Index, byID)
+		if err == nil && f.follows() {
+			p, err = nil, protocol.NotLeaderOrFollower
+		}
 		if err == nil {
 			f.partitions = append(f.partitions, p)
 		}
 		f.results = append(f.results, fetchResult{asked: asked, read: replica.ReadResult{Partition: p}, err: err})
 	}
 }
+
+// follows reports whether the request comes from a replica. No partition has
+// another replica than this broker's.
+func (f *fetchCall) follows() bool {
+	if f.call.version() >= firstReplicaStateVersion {
+		return f.request.ReplicaState.ReplicaId >= 0
+	}
+	return f.request.ReplicaId >= 0
+}
+
+// firstReplicaStateVersion is the first version of Fetch that names a replica with
+// its epoch (KIP-903).
+const firstReplicaStateVersion = 15
 
 // attempt reads all partitions and answers if that is enough, or if final is set.
 // It reports whether it answered.

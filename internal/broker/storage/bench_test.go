@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/naru-stream/naru/internal/kafka/config"
-	"github.com/naru-stream/naru/internal/kafka/record"
 )
 
 func benchManager(b testing.TB) *Manager {
@@ -153,27 +152,5 @@ func BenchmarkIndexLookup(b *testing.B) {
 		if _, err := l.floorOf(seg, query{kind: byOffset, offset: at}); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func BenchmarkValidate(b *testing.B) {
-	topic := config.DefaultTopic()
-	rules, err := NewRules(&topic)
-	if err != nil {
-		b.Fatal(err)
-	}
-	now := time.Now().UnixMilli()
-	for _, c := range []struct{ n, size int }{{1, 1024}, {1000, 100}, {1000, 1024}} {
-		b.Run(fmt.Sprintf("%dx%d", c.n, c.size), func(b *testing.B) {
-			data := batchOf(b, record.DefaultSpec(), c.n, c.size, now)
-			v := &Validator{}
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := v.Validate(data, rules, now); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

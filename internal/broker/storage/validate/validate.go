@@ -1,4 +1,12 @@
-package storage
+// Package validate checks what producers send before it touches a log: checksum,
+// lengths, counts, timestamps, keys, and the compression that the topic wants.
+//
+// It needs no lock and no file, and it does not decompress unless a rule asks for
+// it: Kafka decompresses every batch, which costs many times the checksum.
+//
+// Neighbours: package record knows batches; replica and server hand the validated
+// bytes to storage.Log.Append, which only patches offsets into them.
+package validate
 
 import (
 	"errors"
