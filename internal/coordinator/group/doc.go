@@ -6,15 +6,20 @@
 // partition of the group (PartitionFor), and a partition's groups and offsets are a
 // core, a pure state machine that the runtime feeds with events one at a time.
 //
-//	server ─▶ Coordinator ─▶ runtime.Submit(partition) ─▶ core ─┬▶ classic.Group  (members)
-//	                                                            └▶ offsets.Store  (offsets)
+//	server ─▶ Coordinator ─▶ runtime.Submit(partition) ─▶ core ─┬▶ classic.Group   (members
+//	                                                            ├▶ consumer.Group   of groups)
+//	                                                            └▶ offsets.Store   (offsets)
 //
 // A request about several groups is cut into one call per partition and put together
 // again when the last one is answered.
 //
-// Neighbours: classic is one group of the classic protocol, offsets the committed
-// offsets; consumer, share and streams groups take their places beside classic, behind
-// the interface memberGroup. internal/coordinator/runtime runs the core, writes its
+// A group of consumers changes its kind with the first and the last member that uses the
+// consumer protocol: upgrade and downgrade in core_consumer.go.
+//
+// Neighbours: classic is one group of the classic protocol, consumer one of the consumer
+// protocol (KIP-848), offsets the committed offsets; share and streams groups take their
+// places beside them, behind the interface memberGroup. internal/quorum/metadata tells
+// which topics there are. internal/coordinator/runtime runs the core, writes its
 // records and lets answers wait until they are committed.
 //
 // Invariants: a core touches no clock, lock or randomness; a group id names one group

@@ -103,7 +103,7 @@ func (b *builder) keep(more func(member int) bool) {
 		member := &b.spec.Members[m]
 		for _, t := range member.Topics {
 			for _, p := range member.Previous[b.spec.Topics[t].ID] {
-				if p < b.spec.Topics[t].Partitions && b.owners[t][p] < 0 && more(m) {
+				if p >= 0 && p < b.spec.Topics[t].Partitions && b.owners[t][p] < 0 && more(m) {
 					b.give(t, int(p), m)
 				}
 			}

@@ -54,7 +54,7 @@ func TestUniformTakesFromAMemberOnlyWhatANewOneGets(t *testing.T) {
 }
 
 func TestWhatIsGoneIsNotKept(t *testing.T) {
-	before := Assignment{id(0): {0, 1, 2}, id(7): {0}}
+	before := Assignment{id(0): {-1, 0, 1, 2}, id(7): {0}}
 	for _, assign := range []Func{Uniform, Range} {
 		got := assign(&Spec{Topics: topics(2), Members: []Member{{Topics: []int{0}, Previous: before}}})
 		if d := cmp.Diff([]Assignment{{id(0): {0, 1}}}, got); d != "" {

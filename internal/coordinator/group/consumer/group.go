@@ -262,13 +262,31 @@ func (g *Group) takenByOther(memberID string, id wire.UUID, partition int32) boo
 // Loaded starts the timers of a group that was read from the log.
 func (g *Group) Loaded(env classic.Env) {
 	for _, id := range g.memberIDs() {
-		m := g.members[id]
+		m := g.withoutTaken(g.members[id])
 		g.own(m)
+		g.members[id] = m
 		g.renewSession(env, m)
 		if m.state == unrevokedPartitions {
 			g.startRebalanceTimer(env, m)
 		}
 	}
+}
+
+// withoutTaken returns the member without what others own, as only a damaged log says.
+func (g *Group) withoutTaken(m *member) *member {
+	next := *m
+	for _, part := range []*owned{&next.assigned, &next.pending} {
+		kept := owned{}
+		for id, partitions := range *part {
+			for p, epoch := range partitions {
+				if !g.takenByOther(m.id, id, p) {
+					kept.put(id, p, epoch)
+				}
+			}
+		}
+		*part = kept
+	}
+	return &next
 }
 
 func (g *Group) startRebalanceTimer(env classic.Env, m *member) {

@@ -51,8 +51,8 @@ func FromClassic(old *classic.Group, around *Surroundings) (g *Group, message st
 	return g, ""
 }
 
-// adopt makes a member of one of a classic group. taken is what others have already: a
-// leader may have given a partition away twice.
+// adopt makes a member of one of a classic group. taken is what others have already: the
+// leader, a client, may have given a partition away twice, or one that is not there.
 func (g *Group) adopt(from *classic.Member, taken owned) (m *member, why string) {
 	m = &member{
 		id: from.ID, instanceID: from.InstanceID, clientID: from.ClientID, clientHost: from.ClientHost,
@@ -85,7 +85,7 @@ func (g *Group) adopt(from *classic.Member, taken owned) (m *member, why string)
 			continue
 		}
 		for _, p := range assignment.AssignedPartitions[i].Partitions {
-			if !taken.has(topic.ID, p) {
+			if p >= 0 && p < topic.Partitions && !taken.has(topic.ID, p) {
 				taken.put(topic.ID, p, 0)
 				m.assigned.put(topic.ID, p, g.epoch)
 			}

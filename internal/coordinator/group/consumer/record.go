@@ -200,7 +200,7 @@ func (g *Group) applyMember(memberID string, value coordrecord.Value) {
 }
 
 func cloneClassic(v *classicInfo) *classicInfo {
-	if v == nil {
+	if v == nil || len(v.SupportedProtocols) == 0 {
 		return nil
 	}
 	out := &classicInfo{SessionTimeoutMs: v.SessionTimeoutMs}
