@@ -59,7 +59,7 @@ def transform(consumer, producer, messages):
 
 def main():
     signal.signal(signal.SIGTERM, on_term)
-    # The default, rebootstrap, leaves the fetchers of librdkafka 2.15 standing when the only broker restarts.
+    # The default, rebootstrap, leaves the fetchers of librdkafka 2.16 standing when the only broker restarts.
     consumer = Consumer({
         "bootstrap.servers": addr, "group.id": "chain", "isolation.level": "read_committed", "enable.auto.commit": False,
         "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "metadata.recovery.strategy": "none",

@@ -294,8 +294,9 @@ func (w *world) chaos(kills int) error {
 	}
 	for w.ctx.Err() == nil {
 		offsets, err := adm.FetchOffsets(w.ctx, "chain")
-		if err != nil {
-			return err
+		if err != nil { // the connection may be one that was killed
+			time.Sleep(100 * time.Millisecond)
+			continue
 		}
 		sum := int64(0)
 		offsets.Each(func(o kadm.OffsetResponse) { sum += o.At })
