@@ -30,9 +30,10 @@ func ms(v int64) time.Duration { return time.Duration(v) * time.Millisecond }
 
 // storageConfig gives storage the settings that concern it.
 func storageConfig(v config.Values, dirs []string, node int32, log *slog.Logger) storage.Config {
+	defaults := v.Topic()
 	return storage.Config{
 		Dirs: dirs, NodeID: node, Logger: log,
-		Topic:                func(string) config.Topic { return v.Topic() },
+		Topic:                func(string) config.Topic { return defaults },
 		RetentionInterval:    ms(v.Int64("log.retention.check.interval.ms")),
 		ProducerIDExpiration: ms(v.Int64("producer.id.expiration.ms")),
 		ReserveBytes:         v.Int64("naru.disk.reserve.bytes"),

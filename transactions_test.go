@@ -151,7 +151,7 @@ func TestANewInstanceFencesTheOld(t *testing.T) {
 func transform(ctx context.Context, node *naru.Node, id string, n func() bool, opts ...kgo.Opt) error {
 	session, err := kgo.NewGroupTransactSession(append([]kgo.Opt{
 		kgo.SeedBrokers(node.Addr()), kgo.TransactionalID(id), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.FetchMaxWait(50 * time.Millisecond),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(50 * time.Millisecond),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DefaultProduceTopic("out"), kgo.MetadataMinAge(10 * time.Millisecond),
 	}, opts...)...)
 	if err != nil {
