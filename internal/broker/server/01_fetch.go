@@ -72,7 +72,8 @@ func (b *Broker) fetch(c *call) {
 		return
 	}
 	b.Timer.Schedule(&f.timeout, time.Duration(f.request.MaxWaitMs)*time.Millisecond, f.expire)
-	c.req.OnClose(func() { go f.abandon() })
+	req := c.req
+	req.OnClose(func() { go f.abandon(req) })
 	f.watch.Add(f.partitions)
 	f.watch.Arm()
 	// What came before the watch was armed would go unnoticed.
@@ -118,11 +119,12 @@ func (f *fetchCall) expire() {
 	f.finish(true)
 }
 
-// abandon ends a fetch whose client has gone.
-func (f *fetchCall) abandon() {
+// abandon ends a fetch whose client has gone, unless it was answered meanwhile and
+// the call serves another request by now.
+func (f *fetchCall) abandon(req *network.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.done {
+	if f.done || f.call.req != req {
 		return
 	}
 	f.call.req.NoResponse()
