@@ -12,6 +12,9 @@ import (
 // FeatureELR is the feature of eligible leader replicas (KIP-966).
 const FeatureELR = "eligible.leader.replicas.version"
 
+// featureKRaftVersion is the feature of quorums whose voters can change (KIP-853).
+const featureKRaftVersion = "kraft.version"
+
 // Supported is the levels of each feature that this version of Naru supports,
 // ordered by name: what a broker registers with and ApiVersions answers.
 // kraft.version is kept by the quorum itself, not in FeatureLevelRecords. Of
@@ -21,7 +24,7 @@ func Supported() []metadata.FeatureRange {
 	return []metadata.FeatureRange{
 		{Name: FeatureELR, Min: 0, Max: 1},
 		{Name: "group.version", Min: 0, Max: 1},
-		{Name: "kraft.version", Min: 0, Max: 1},
+		{Name: featureKRaftVersion, Min: 0, Max: 1},
 		{Name: metadata.FeatureMetadataVersion, Min: 7, Max: metadataVersion},
 		{Name: "share.version", Min: 0, Max: 1},
 		{Name: "streams.version", Min: 0, Max: 1},
@@ -147,6 +150,8 @@ func (c *Core) checkFeature(e Event, u *protocol.UpdateFeaturesRequestFeatureUpd
 		return refuse("Local controller %d does not support this feature.", c.cfg.NodeID)
 	case u.MaxVersionLevel < ranges[at].Min || u.MaxVersionLevel > ranges[at].Max:
 		return refuse("Local controller %d only supports versions %d-%d", c.cfg.NodeID, ranges[at].Min, ranges[at].Max)
+	case u.Feature == featureKRaftVersion && u.MaxVersionLevel != have:
+		return refuse("The quorum has a fixed set of voters, which keeps the feature at %d.", have)
 	case u.Feature == metadata.FeatureMetadataVersion && u.MaxVersionLevel != metadataVersion:
 		return fail(protocol.InvalidUpdateVersion, "Unsupported metadata.version downgrade from %d to %d. "+
 			"Refusing to perform the requested downgrade because it might delete metadata information.", have, u.MaxVersionLevel)
