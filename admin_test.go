@@ -66,12 +66,7 @@ func TestAdministratorsQuestionsHaveAnswersOnOneNode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := m.(*protocol.UpdateFeaturesResponse)
-			got := r.ErrorCode
-			if version < 2 {
-				got = r.Results[0].ErrorCode
-			}
-			if got != want {
+			if got := m.(*protocol.UpdateFeaturesResponse).ErrorCode; got != want {
 				t.Errorf("version %d: %s got %v, want %v", version, feature, got, want)
 			}
 		}

@@ -97,28 +97,22 @@ const (
 	unsafeDowngrade int8 = 3
 )
 
-// updateFeatures changes the finalized levels of features: all of them or none.
+// updateFeatures changes the finalized levels of features: all of them or none. In
+// any version a refusal is told for all at once, as Apache Kafka does.
 func (c *Core) updateFeatures(e Event, r *protocol.UpdateFeaturesRequest) *protocol.UpdateFeaturesResponse {
 	resp := &protocol.UpdateFeaturesResponse{}
 	var records []metadata.Record
-	var first *failure
 	for _, u := range r.FeatureUpdates {
-		f := c.checkFeature(e, &u)
-		if first == nil && f != nil {
-			first = fail(f.code, "The update failed for all features since the following feature had an error: %s", f.message)
+		if f := c.checkFeature(e, &u); f != nil {
+			first := fail(f.code, "The update failed for all features since the following feature had an error: %s", f.message)
+			return &protocol.UpdateFeaturesResponse{ErrorCode: first.code, ErrorMessage: first.text()}
 		}
-		if f == nil && c.image().Feature(u.Feature) != u.MaxVersionLevel {
+		if c.image().Feature(u.Feature) != u.MaxVersionLevel {
 			records = append(records, &metarecord.FeatureLevelRecord{Name: u.Feature, FeatureLevel: u.MaxVersionLevel})
 		}
-		resp.Results = append(resp.Results, protocol.UpdateFeaturesResponseUpdatableFeatureResult{
-			Feature: u.Feature, ErrorCode: f.codeOrNone(), ErrorMessage: f.text(),
-		})
-	}
-	if first != nil {
-		if e.Version >= 2 {
-			resp.ErrorCode, resp.ErrorMessage = first.code, first.text()
+		if e.Version < 2 {
+			resp.Results = append(resp.Results, protocol.UpdateFeaturesResponseUpdatableFeatureResult{Feature: u.Feature})
 		}
-		return resp
 	}
 	if !r.ValidateOnly {
 		c.write(records...)
