@@ -52,6 +52,8 @@ func scenarios() []scenario {
 			perSecond(load{partitions: 16, connections: 16, inFlight: 5, acks: 1, recordSize: 100, batch: 1})},
 		{"small-requests-synced", "the same as small-requests with an fsync before each answer", "group", 3, true, "requests/s",
 			perSecond(load{partitions: 16, connections: 16, inFlight: 1, acks: 1, recordSize: 100, batch: 1})},
+		{"pipelined-synced", "the same as pipelined with an fsync before each answer", "group", 3, true, "requests/s",
+			perSecond(load{partitions: 16, connections: 16, inFlight: 5, acks: 1, recordSize: 100, batch: 1})},
 		{"crash", "time from start to the first fetch of every partition after kill −9, 16 partitions", "os", 0.05, false, "s", crash},
 		{"idle-memory", "resident memory after a start on an empty directory", "os", 0.1, false, "MB", idleMemory},
 		{"idle-cpu", "CPU when idle, 20 s measured 20 s after that start: % of a core", "os", 0.1, false, "%", idleCPU},

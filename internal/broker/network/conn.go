@@ -25,10 +25,12 @@ type Conn struct {
 	draining   atomic.Bool // no more frames are read; close when everything is sent
 
 	// Used by the reading goroutine only: what was read, and how many answers wait
-	// to be sent together with later ones, since when.
+	// to be sent together with later ones, since when, and for how many requests none
+	// is held.
 	in        inbox
 	held      int
 	heldSince time.Time
+	lonely    int
 
 	claim claim // guarded by the budget
 

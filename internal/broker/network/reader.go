@@ -23,6 +23,9 @@ const (
 	maxHoldTime = 500 * time.Microsecond
 	// maxHeldFor is the largest frame for which answers that are ready wait.
 	maxHeldFor = 128 << 10
+	// lonelyRequests is how many answers are sent at once after one was held for a
+	// next request that had not come: most clients wait for each answer.
+	lonelyRequests = 64
 	// lingerAfterEOF is how long a client that has finished sending, but had
 	// requests in flight, is waited for.
 	lingerAfterEOF = time.Second
@@ -169,7 +172,8 @@ func (c *Conn) serve() {
 		c.server.stats.Requests.Add(1)
 		c.server.handler.Handle(r)
 		// What is held leaves at the latest before the connection waits for input.
-		hold := c.stream.flushesBeforeWaiting() || c.in.hasFrame()
+		hold := c.lonely == 0 && c.stream.flushesBeforeWaiting() || c.in.hasFrame()
+		c.lonely = max(c.lonely-1, 0)
 		isHeld, full := c.afterHandle(hold && c.held < maxHeld)
 		switch {
 		case !isHeld:

@@ -62,6 +62,9 @@ func (s *socketStream) read() error {
 		if !errors.Is(s.readErr, errFlush) {
 			return s.readErr
 		}
+		if s.conn.held == 1 {
+			s.conn.lonely = lonelyRequests
+		}
 		s.conn.flushHeld()
 	}
 }
