@@ -148,6 +148,8 @@ func bodies() []attack {
 		closed("member metadata beyond the frame", request(11, 2).str("g").i32(10000).i32(10000).str("").str("consumer").i32(1).str("range").i32(1<<30)),
 		closed("2^31-1 assignments in CreateTopics", request(19, 2).i32(1).str("x").i32(-1).i16(-1).i32(1<<31-1)),
 		{name: "body/100,000 empty topic names", send: ask(manyTopics(100_000), func(r *reply) string { return metadataError(r) }), want: "INVALID_TOPIC_EXCEPTION"},
+		{name: "body/4,000,000 empty topic names", send: ask(manyTopics(4_000_000), nil), want: "closed",
+			naruOnly: "it takes them all, and the memory for them"},
 		{name: "body/bytes after the end", send: ask(apiVersions.zeros(1000), firstError), want: "ok"},
 	}
 }
