@@ -91,8 +91,12 @@ func TestCompletingNeverWaitsForASlowClient(t *testing.T) {
 	for range n {
 		c.send(payload(10, "a"))
 	}
+	// All are read first: reading stops while so many answers wait.
+	var requests []*Request
 	for range n {
-		r := <-ch
+		requests = append(requests, <-ch)
+	}
+	for _, r := range requests {
 		r.Respond(append(r.BufferFor(size), make([]byte, size)...)) // would hang the test
 	}
 	for i := range n {
