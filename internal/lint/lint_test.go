@@ -19,7 +19,7 @@ const (
 	module   = "github.com/naru-stream/naru"
 	maxFile  = 800
 	maxFunc  = 70
-	maxBatch = 5000
+	maxBatch = 5500
 )
 
 // source is one parsed Go file of the module.

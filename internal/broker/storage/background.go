@@ -1,27 +1,17 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/trash"
 )
 
-// trashed is something to remove later.
-type trashed struct {
-	name  string
-	dir   bool
-	dueMs int64
-}
-
-func (m *Manager) throwAway(t trashed) {
-	m.mu.Lock()
-	m.trash = append(m.trash, t)
-	m.mu.Unlock()
+// throwAway has a file or directory removed later.
+func (m *Manager) throwAway(i trash.Item) {
+	m.trash.Throw(i)
 	m.wake()
 }
 
@@ -63,7 +53,7 @@ func (m *Manager) background() {
 // Config.Manual the caller does, and it also runs the queued syncs.
 func (m *Manager) Tick() (nextMs int64) {
 	nowMs := m.nowMs()
-	nextMs = min(m.tickLogs(nowMs), m.tickTrash(nowMs), m.tickRetention(nowMs), m.tickDirs(nowMs))
+	nextMs = min(m.tickLogs(nowMs), m.trash.Remove(nowMs), m.tickRetention(nowMs), m.tickDirs(nowMs))
 	if m.cfg.Manual {
 		m.RunSyncs()
 	}
@@ -92,7 +82,7 @@ func (m *Manager) tickLogs(nowMs int64) int64 {
 			continue
 		}
 		if due <= nowMs {
-			l.dir.schedule(l)
+			l.dir.schedule(l, true)
 			due = nowMs + m.cfg.SyncInterval.Milliseconds()
 		}
 		next = min(next, due)
@@ -129,46 +119,6 @@ func (l *Log) nextWork() (dueMs int64, ok bool) {
 		return 0, false
 	}
 	return dueMs, true
-}
-
-// tickTrash removes what was deleted long enough ago.
-func (m *Manager) tickTrash(nowMs int64) int64 {
-	var due []trashed
-	next := int64(math.MaxInt64)
-	m.mu.Lock()
-	m.trash = slices.DeleteFunc(m.trash, func(t trashed) bool {
-		if t.dueMs <= nowMs {
-			due = append(due, t)
-			return true
-		}
-		next = min(next, t.dueMs)
-		return false
-	})
-	m.mu.Unlock()
-	m.remove(due)
-	return next
-}
-
-// remove removes deleted files and directories from the disk.
-func (m *Manager) remove(due []trashed) {
-	for _, t := range due {
-		remove := m.fs.Remove
-		if t.dir {
-			remove = m.fs.RemoveAll
-		}
-		if err := remove(t.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			m.log.Warn("deleted file not removed", "file", t.name, "error", err)
-		}
-	}
-}
-
-// emptyTrash removes what waits for its time: a clean start looks for nothing.
-func (m *Manager) emptyTrash() {
-	m.mu.Lock()
-	due := m.trash
-	m.trash = nil
-	m.mu.Unlock()
-	m.remove(due)
 }
 
 // tickDirs syncs manifests and looks after full disks.
@@ -224,6 +174,9 @@ func (d *directory) close() error {
 		d.identity.ReleaseReserve(d.m.fs)
 	}
 	if err := d.writeEdits(true); err != nil {
+		return fmt.Errorf("closing %s: %w", d.path, err)
+	}
+	if err := d.removeJournal(); err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)
 	}
 	d.addEdits(manifest.AppendClean)

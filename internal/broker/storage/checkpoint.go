@@ -13,6 +13,7 @@ import (
 type todo struct {
 	list bool // put the log on the manager's list
 	sync bool // sync it now
+	own  bool // its own files: it has too much for the journal
 }
 
 // wrote counts an append and says what follows from it. l.mu is held.
@@ -28,7 +29,9 @@ func (l *Log) wrote(bytes, records, nowMs int64) todo {
 	p.touch(nowMs)
 	t := todo{list: !p.listed}
 	p.listed = true
-	t.sync = l.durability == DurabilityGroup || p.unsynced >= l.m.cfg.SyncBytes || p.messages >= l.set.flushMessages
+	much := p.unsynced >= l.m.cfg.SyncBytes
+	t.sync = l.durability == DurabilityGroup || much || p.messages >= l.set.flushMessages
+	t.own = l.durability != DurabilityGroup || much || l.last().atRisk() > maxJournaledBytes
 	return t
 }
 
@@ -45,7 +48,7 @@ func (m *Manager) arrange(l *Log, t todo) {
 		m.addWork(l)
 	}
 	if t.sync {
-		l.dir.schedule(l)
+		l.dir.schedule(l, t.own)
 	}
 }
 
@@ -145,7 +148,7 @@ const maxHeldAborted = 64
 func (l *Log) unsealed() []*segment {
 	var found []*segment
 	for i := len(l.segs) - 2; i >= 0 && !l.segs[i].sealed; i-- {
-		if s := l.segs[i]; s.synced == s.size {
+		if s := l.segs[i]; !s.behind() {
 			found = append(found, s)
 		}
 	}

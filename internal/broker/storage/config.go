@@ -39,6 +39,9 @@ type Config struct {
 	MaxIndexCacheBytes int64
 	// MaxParallelSyncs bounds the fdatasync calls at once for a directory; default 16.
 	MaxParallelSyncs int
+	// JournalFileBytes is how large each of a directory's two journal files gets;
+	// default 16 MiB. A sync that logs share takes an eighth of it.
+	JournalFileBytes int
 	// SyncInterval is how long written data stays unsynced in mode os; default 1 s.
 	SyncInterval time.Duration
 	// SyncBytes is how much of a partition stays unsynced in mode os; default 64 MiB.
@@ -87,6 +90,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.MaxOpenFiles, 1024)
 	orDefault(&c.MaxIndexCacheBytes, 16<<20)
 	orDefault(&c.MaxParallelSyncs, 16)
+	orDefault(&c.JournalFileBytes, 16<<20)
 	orDefault(&c.SyncInterval, time.Second)
 	orDefault(&c.SyncBytes, 64<<20)
 	orDefault(&c.CheckpointInterval, 10*time.Second)

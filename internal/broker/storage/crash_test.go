@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
+	"github.com/naru-stream/naru/internal/broker/storage/damage"
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/record"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -36,6 +39,63 @@ type crashRun struct {
 	seeds   uint64
 	every   int
 	problem error
+	beside  *besideLog // nil if no other log shares the syncs
+	shared  int        // writes to the journal
+}
+
+// besideLog is a log whose appends share their syncs with those of the log under test.
+type besideLog struct {
+	l                 *Log
+	durable, appended int64
+}
+
+// Appended implements Listener.
+func (b *besideLog) Appended(end int64) { b.appended = end }
+
+// Durable implements Listener.
+func (b *besideLog) Durable(offset int64) { b.durable = offset }
+
+// Failed implements Listener.
+func (b *besideLog) Failed(error) {}
+
+const besideTopic = "u"
+
+// share adds a second log, so that syncs are shared.
+func (r *crashRun) share() *crashRun {
+	l, err := r.m.Create(besideTopic, wire.UUID{9}, 0, r.topic)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.beside = &besideLog{l: l}
+	l.SetDurability(r.mode)
+	l.SetListener(r.beside)
+	return r
+}
+
+// check checks that what was promised is there.
+func (b *besideLog) check(m *Manager, killed bool) error {
+	promised := b.durable
+	if killed {
+		promised = b.appended
+	}
+	l := m.Log(besideTopic, 0)
+	if l == nil {
+		if promised > 0 {
+			return errors.New("the other partition is gone")
+		}
+		return nil
+	}
+	if end := l.LogEndOffset(); end < promised {
+		return fmt.Errorf("the other log ends at %d, %d was promised", end, promised)
+	}
+	known, err := l.Producers()
+	if err != nil {
+		return err
+	}
+	if promised > 0 {
+		return checkProducer(known, 78, int32(promised-1))
+	}
+	return nil
 }
 
 // Appended implements Listener.
@@ -52,11 +112,12 @@ const crashTopic = "t"
 func newCrashRun(t *testing.T, mode Durability) *crashRun {
 	r := &crashRun{mode: mode, seeds: 2, every: 1}
 	r.now = acked{payload: map[int64]uint32{}, sequence: map[int64]int32{}, cutTo: -1}
-	r.fixture = newFixture(t, func(_ *Config, topic *config.Topic) {
+	r.fixture = newFixture(t, func(cfg *Config, topic *config.Topic) {
 		topic.SegmentBytes = 1500
 		topic.IndexIntervalBytes = 200
 		topic.RetentionBytes = -1
 		topic.FileDeleteDelayMs = 50
+		cfg.JournalFileBytes = 16 << 10
 	})
 	r.l = r.create(crashTopic)
 	r.l.SetDurability(mode)
@@ -69,6 +130,9 @@ func newCrashRun(t *testing.T, mode Durability) *crashRun {
 func (r *crashRun) boundary(op vfs.Op) error {
 	if !op.Kind.Changes() || r.problem != nil {
 		return nil //nolint:nilerr // the problem found is reported at the end
+	}
+	if strings.Contains(op.Name, "naru.journal") && op.Kind == vfs.OpWrite {
+		r.shared++
 	}
 	if r.taken++; r.taken%r.every != 0 {
 		return nil
@@ -100,6 +164,11 @@ func (r *crashRun) check(fsys *vfs.Mem, killed bool) error {
 	if d := m.Damage(); len(d) > 0 && (killed || r.mode == DurabilityGroup && !onlySetAside(d)) {
 		return fmt.Errorf("reports damage: %v", d)
 	}
+	if r.beside != nil {
+		if err := r.beside.check(m, killed); err != nil {
+			return err
+		}
+	}
 	l := m.Log(crashTopic, 0)
 	if l == nil {
 		if r.now.durable > 0 && !r.now.deleted {
@@ -114,8 +183,8 @@ func (r *crashRun) check(fsys *vfs.Mem, killed bool) error {
 }
 
 // onlySetAside tells damage that only keeps unsynced bytes for the curious.
-func onlySetAside(damage []Damage) bool {
-	for _, d := range damage {
+func onlySetAside(found []damage.Damage) bool {
+	for _, d := range found {
 		if d.FromOffset >= 0 || d.KeptAs == "" && d.File == "" {
 			return false
 		}
@@ -275,12 +344,25 @@ func (r *crashRun) produce(n int) {
 		if a.Err != nil {
 			r.t.Fatalf("%s: %v", r.step, a.Err)
 		}
-		r.m.RunSyncs()
+		r.sync()
 		r.clock.ms += 100
 		if r.now.durable == r.now.appended {
 			r.now.sequence[id] = int32(a.LastOffset)
 		}
 	}
+}
+
+// sync syncs what was appended, together with an append to the other log.
+func (r *crashRun) sync() {
+	r.t.Helper()
+	if r.beside != nil {
+		spec := record.DefaultSpec()
+		spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = 78, 0, int32(r.beside.appended)
+		if a := append1(r.beside.l, batchOf(r.t, spec, 1, 30, r.clock.ms), 0); a.Err != nil {
+			r.t.Fatalf("%s: %v", r.step, a.Err)
+		}
+	}
+	r.m.RunSyncs()
 }
 
 func (r *crashRun) do(step string, f func()) {
@@ -373,7 +455,7 @@ func (r *crashRun) compaction() {
 			if a := append1(r.l, b, 0); a.Err != nil {
 				r.t.Fatal(a.Err)
 			}
-			r.m.RunSyncs()
+			r.sync()
 		}
 		r.tick(1100)
 		r.l.OnHighWatermark(r.l.LogEndOffset())
@@ -415,6 +497,20 @@ func TestACompactedLogKeepsTheLastOfEveryKeyAtAnyCrashBoundary(t *testing.T) {
 			r := newCrashRun(t, mode)
 			r.compaction()
 			t.Logf("%d boundaries", r.taken)
+		})
+	}
+}
+
+func TestNothingPromisedIsLostWhereLogsShareTheirSyncs(t *testing.T) {
+	for name, work := range map[string]func(*crashRun){"workload": (*crashRun).workload, "compaction": (*crashRun).compaction} {
+		t.Run(name, func(t *testing.T) {
+			r := newCrashRun(t, DurabilityGroup).share()
+			r.every = 3
+			work(r)
+			t.Logf("%d boundaries, 4 images each, %d writes to the journal", r.taken, r.shared)
+			if r.shared < 30 {
+				t.Errorf("only %d writes to the journal: the syncs were not shared", r.shared)
+			}
 		})
 	}
 }

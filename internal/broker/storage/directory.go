@@ -8,7 +8,9 @@ import (
 	"sync/atomic"
 
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
+	"github.com/naru-stream/naru/internal/broker/storage/journal"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/syncqueue"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -29,9 +31,13 @@ type directory struct {
 
 	partitions int // how many there are, guarded by Manager.mu
 
+	// journalToken is held by who uses the journal.
+	journalToken chan struct{}
+	journal      *journal.Journal[*Log]
+
 	mu      sync.Mutex
 	edits   []byte // not yet written to the manifest
-	queue   []*Log // waiting for a sync
+	syncs   syncqueue.Queue[*Log]
 	workers int
 	ids     uint32
 	// namesMade and namesSynced count partition directories, as in Log.
@@ -39,7 +45,10 @@ type directory struct {
 }
 
 func newDirectory(m *Manager, dir string) *directory {
-	return &directory{m: m, path: dir, manifestToken: make(chan struct{}, 1)}
+	return &directory{
+		m: m, path: dir, manifestToken: make(chan struct{}, 1),
+		journalToken: make(chan struct{}, 1), journal: journal.New[*Log](m.fs, dir, m.cfg.JournalFileBytes),
+	}
 }
 
 func (d *directory) partitionPath(topic string, partition int32) string {

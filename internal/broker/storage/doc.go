@@ -6,10 +6,11 @@
 //
 // Neighbours: broker/replica decides when an append is acknowledged and what a
 // reader may see; this package only reports [Listener.Appended] and
-// [Listener.Durable]. The rooms inside are pure and know no files: index (sparse
-// index of a segment), manifest (what a directory knows about itself), datadir
-// (whose directory it is), producerstate (idempotence and transactions) and
-// cleaner (compaction). Files are reached through vfs only.
+// [Listener.Durable]. The rooms inside: index (sparse index of a segment), manifest
+// (what a directory knows about itself), journal (what its logs sync together),
+// syncqueue (in which order), datadir (whose directory it is), producerstate
+// (idempotence and transactions), cleaner (compaction), trash (what is removed
+// later) and damage (what was found broken). Files are reached through vfs only.
 //
 // # A log's life
 //
@@ -26,6 +27,7 @@
 //	<log dir>/.lock                          held while the node runs
 //	<log dir>/naru.meta                      identity, see datadir
 //	<log dir>/naru.manifest                  partitions and segments, see manifest
+//	<log dir>/naru.journal-0, -1             the newest batches of several logs, see journal
 //	<log dir>/naru.reserve                   space kept for the day the disk is full
 //	<log dir>/<topic>-<partition>/
 //	    partition.meta                       topic id, see partition.go
@@ -39,10 +41,12 @@
 //
 // # Invariants
 //
-//   - An offset below DurableOffset survives a power cut. A failed write or sync
+//   - An offset below DurableOffset survives a power cut: it is in a synced segment,
+//     or in the synced journal, which recovery puts back. A failed write or sync
 //     fails its directory for good: nothing is retried, everything is refused.
 //   - Files are the truth after an unclean stop; the manifest may lag behind them
-//     but never claims more than was synced.
+//     but never claims more than was synced, and of a segment never more than its
+//     own sync reached.
 //   - Damage below what was synced is reported and quarantined, never cut in
 //     silence; its offsets are not used again.
 //   - No lock is held across I/O, channel operations or callbacks.

@@ -40,7 +40,6 @@ type Log struct {
 	// its I/O: a token, not a lock, and never taken by appends.
 	structural chan struct{}
 	producers  producers
-	syncing    syncState // guarded by dir.mu
 
 	mu         sync.Mutex
 	set        *settings
@@ -156,7 +155,7 @@ func (l *Log) SetDurability(d Durability) {
 	behind := d == DurabilityGroup && l.durable < l.end
 	l.mu.Unlock()
 	if behind {
-		l.dir.schedule(l)
+		l.dir.schedule(l, true)
 	}
 }
 

@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/naru-stream/naru/internal/broker/storage/damage"
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
+	"github.com/naru-stream/naru/internal/broker/storage/trash"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
@@ -30,6 +33,8 @@ type Manager struct {
 	buffers   sync.Pool // of *[]byte, segmentfile.Chunk long
 	clusterID string
 	dirs      []*directory
+	trash     *trash.Can
+	damage    *damage.List
 
 	running sync.WaitGroup
 	woken   chan struct{}
@@ -38,9 +43,7 @@ type Manager struct {
 	mu          sync.Mutex
 	logs        map[partitionKey]*Log
 	work        []*Log // logs with something to sync or to checkpoint
-	trash       []trashed
-	damage      []Damage
-	retentionMs int64 // when retention ran last
+	retentionMs int64  // when retention ran last
 	closed      bool
 }
 
@@ -64,6 +67,8 @@ func Open(cfg Config) (*Manager, error) {
 		cfg: cfg, fs: cfg.FS, log: cfg.Logger,
 		files:   vfs.NewCache(cfg.FS, cfg.MaxOpenFiles),
 		indexes: index.NewCache[*segment](cfg.MaxIndexCacheBytes),
+		trash:   trash.New(cfg.FS, cfg.Logger),
+		damage:  damage.NewList(cfg.Logger),
 		logs:    map[partitionKey]*Log{},
 		woken:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
@@ -269,7 +274,7 @@ func (m *Manager) Delete(topic string, partition int32) error {
 		return storageError("deleting "+l.String(), err)
 	}
 	if gone != "" {
-		m.throwAway(trashed{name: gone, dir: true, dueMs: m.nowMs() + l.settings().fileDeleteDelayMs})
+		m.throwAway(trash.Item{Name: gone, Dir: true, DueMs: m.nowMs() + l.settings().fileDeleteDelayMs})
 	}
 	return nil
 }
@@ -345,7 +350,7 @@ func (m *Manager) Close() error {
 		l.exclusive(func() { l.close(fmt.Errorf("appending to %s: %w: %w", l, protocol.NotLeaderOrFollower, ErrClosed)) })
 	}
 	m.running.Wait()
-	m.emptyTrash()
+	m.trash.Remove(math.MaxInt64) // a clean start looks for nothing
 	for _, d := range m.dirs {
 		errs = append(errs, d.close())
 	}

@@ -84,7 +84,7 @@ func (l *Log) roll(base int64) error {
 	sealing := l.pace.sealing
 	l.mu.Unlock()
 	if sealing {
-		l.dir.schedule(l)
+		l.dir.schedule(l, true)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/naru-stream/naru/internal/broker/storage/damage"
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -214,7 +215,7 @@ func (l *Log) checkSize(p *readPlan, f vfs.File) error {
 		return nil
 	}
 	reason := fmt.Sprintf("the file has %d bytes, %d were written", size, p.size)
-	l.m.report(Damage{Topic: l.topic, Partition: l.partition, File: p.seg.handle.Name(), FromOffset: -1, ToOffset: -1, Reason: reason})
+	l.m.damage.Report(damage.Damage{Topic: l.topic, Partition: l.partition, File: p.seg.handle.Name(), FromOffset: -1, ToOffset: -1, Reason: reason})
 	return errors.New(reason)
 }
 

@@ -6,67 +6,25 @@ import (
 	"io/fs"
 	"path"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
+	"github.com/naru-stream/naru/internal/broker/storage/damage"
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
 	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
+	"github.com/naru-stream/naru/internal/broker/storage/trash"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
-// Damage is something that was found broken and could not be made good: records
-// that had been synced are missing or unreadable, or a file that describes them
-// is. What could be kept is kept.
-type Damage struct {
-	// Topic and Partition name the log; Topic is empty for a whole directory.
-	Topic string
-	// Partition is the partition's number.
-	Partition int32
-	// File is the damaged file.
-	File string
-	// FromOffset and ToOffset (exclusive) bound the records that are lost; both are
-	// -1 if none are known to be.
-	FromOffset, ToOffset int64
-	// KeptAs is the file the damaged bytes were moved to, empty if there are none.
-	KeptAs string
-	// Reason says what is wrong.
-	Reason string
-}
-
-// String says it in a sentence.
-func (d Damage) String() string {
-	s := d.File + ": " + d.Reason
-	if d.FromOffset >= 0 {
-		s += fmt.Sprintf("; offsets %d to %d are lost", d.FromOffset, d.ToOffset-1)
-	}
-	if d.KeptAs != "" {
-		s += "; the bytes are kept in " + d.KeptAs
-	}
-	return s
-}
-
 // Damage returns what was found broken since Open.
-func (m *Manager) Damage() []Damage {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.damage)
-}
-
-func (m *Manager) report(d Damage) {
-	m.mu.Lock()
-	m.damage = append(m.damage, d)
-	m.mu.Unlock()
-	m.log.Error("damage found", "topic", d.Topic, "partition", d.Partition, "file", d.File,
-		"from_offset", d.FromOffset, "to_offset", d.ToOffset, "kept_as", d.KeptAs, "reason", d.Reason)
-}
+func (m *Manager) Damage() []damage.Damage { return m.damage.All() }
 
 func (d *directory) reportFile(reason string) {
-	d.m.report(Damage{File: d.manifestPath(), FromOffset: -1, ToOffset: -1, Reason: reason})
+	d.m.damage.Report(damage.Damage{File: d.manifestPath(), FromOffset: -1, ToOffset: -1, Reason: reason})
 }
 
 // load reads the manifest. After a clean stop that is all; otherwise every
@@ -180,6 +138,10 @@ func (d *directory) recover(state *manifest.State, trusted bool) error {
 	if err != nil {
 		return err
 	}
+	journaled, err := d.readJournal()
+	if err != nil {
+		return err
+	}
 	threads := d.m.cfg.RecoveryThreads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
@@ -189,7 +151,8 @@ func (d *directory) recover(state *manifest.State, trusted bool) error {
 	slots := make(chan struct{}, threads)
 	var done sync.WaitGroup
 	for i, r := range found {
-		r.sameBoot = sameBoot
+		r.sameBoot, r.trusted = sameBoot, trusted
+		r.journal = journaled[partitionID{r.l.topicID, r.l.partition}]
 		slots <- struct{}{}
 		done.Go(func() {
 			errs[i] = r.run()
@@ -208,7 +171,7 @@ func (d *directory) recover(state *manifest.State, trusted bool) error {
 		d.m.log.Debug("partition recovered", "partition", r.l.String(), "log_end_offset", r.l.end,
 			"scanned_bytes", r.scanned, "cut_bytes", r.cut)
 	}
-	return nil
+	return d.removeJournal()
 }
 
 // findPartitions lists what there is to recover: the files are the truth, the
@@ -230,7 +193,7 @@ func (d *directory) findPartitions(state *manifest.State) ([]*recovery, error) {
 		}
 		if name, ok := strings.CutSuffix(e.Name, deletedDirSuffix); ok {
 			deleted[name] = true
-			d.m.trash = append(d.m.trash, trashed{name: path.Join(d.path, e.Name), dir: true})
+			d.m.trash.Throw(trash.Item{Name: path.Join(d.path, e.Name), Dir: true})
 			continue
 		}
 		topic, partition, ok := segmentfile.ParseDir(e.Name)

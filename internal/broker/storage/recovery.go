@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/naru-stream/naru/internal/broker/storage/damage"
 	"github.com/naru-stream/naru/internal/broker/storage/epochs"
+	"github.com/naru-stream/naru/internal/broker/storage/journal"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/record"
@@ -22,9 +24,12 @@ type recovery struct {
 	exists   bool                // there is a directory
 	metaErr  error               // what is wrong with its partition.meta
 	sameBoot bool                // the machine did not stop: written bytes are there
+	trusted  bool                // the manifest lags behind the files, but is not lost
+	journal  []journal.Entry     // what the directory's journal has of this partition
 	scanned  int64
 	cut      int64
 	torn     bool // a segment ended early: what follows it has no place
+	lost     bool // records that were synced are missing, which was reported
 }
 
 func (r *recovery) run() error {
@@ -138,6 +143,9 @@ func (r *recovery) segment(base int64, last bool) error {
 			return err
 		}
 	}
+	if err := r.replay(seg, f, last); err != nil {
+		return fmt.Errorf("putting back what the journal has: %w", err)
+	}
 	if !isKnown && seg.size == 0 && !last {
 		l.drop(seg)
 		return l.m.fs.Remove(seg.handle.Name())
@@ -195,7 +203,7 @@ func (r *recovery) extend(seg *segment, f vfs.File, size int64, last bool) error
 		return nil
 	}
 	r.torn = true
-	if r.known != nil && last {
+	if r.known != nil && last || r.trusted && r.replays(seg, good) {
 		r.cut += size - good
 		r.l.m.log.Info("torn tail cut", "partition", r.l.String(), "segment", seg.base, "from_position", good,
 			"bytes", size-good, "reason", err)
@@ -272,7 +280,8 @@ func (r *recovery) missing(bases []int64) {
 }
 
 func (r *recovery) report(file string, from, to int64, keptAs, reason string) {
-	r.l.m.report(Damage{Topic: r.l.topic, Partition: r.l.partition, File: file,
+	r.lost = r.lost || from >= 0
+	r.l.m.damage.Report(damage.Damage{Topic: r.l.topic, Partition: r.l.partition, File: file,
 		FromOffset: from, ToOffset: to, KeptAs: keptAs, Reason: reason})
 }
 
@@ -290,7 +299,10 @@ func (r *recovery) finish() {
 	if l.logStart < l.segs[0].base {
 		l.logStart = l.segs[0].base
 	}
-	if l.last().next < floor {
+	if end := l.last().next; end < floor {
+		if !r.lost && end >= l.logStart {
+			r.report(l.path, end, floor, "", "the log ends before what was synced")
+		}
 		l.segs = append(l.segs, newSegment(floor))
 	}
 	l.end = l.last().next

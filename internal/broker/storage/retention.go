@@ -9,6 +9,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
+	"github.com/naru-stream/naru/internal/broker/storage/trash"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -177,7 +178,7 @@ func (l *Log) discard(s *segment, delayMs int64) error {
 			return err
 		}
 	}
-	l.m.throwAway(trashed{name: gone, dueMs: l.m.nowMs() + delayMs})
+	l.m.throwAway(trash.Item{Name: gone, DueMs: l.m.nowMs() + delayMs})
 	return nil
 }
 
@@ -233,6 +234,10 @@ func (l *Log) truncate(offset int64) error {
 	}
 	gone := l.forgetFrom(seg, at, position, next, cut)
 	if err := l.dir.writeEdits(true); err != nil {
+		return storageError("truncating "+l.String(), err)
+	}
+	if err := l.dir.takeBack(l, seg); err != nil {
+		l.dir.fail(err)
 		return storageError("truncating "+l.String(), err)
 	}
 	if err := l.removeTail(seg, position, gone); err != nil {
@@ -312,7 +317,8 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segmen
 	l.segs = l.segs[:at+1]
 	l.generation++
 	l.tail = nil
-	seg.size, seg.next, seg.synced = position, next, min(seg.synced, position)
+	seg.size, seg.next, seg.synced, seg.journaled = position, next, min(seg.synced, position), min(seg.journaled, position)
+	seg.cut = true
 	seg.maxTimestamp, seg.maxTimestampOffset, seg.firstTimestamp = cut.maxTimestamp, cut.maxTimestampOffset, cut.firstTimestamp
 	seg.idx, seg.idxFrom, seg.sealed = cut.idx, 0, false
 	seg.aborted, seg.hasAborted = nil, false // the producers' state brings them back
@@ -381,6 +387,10 @@ func (l *Log) restartAt(offset int64) error {
 	})
 	l.mu.Unlock()
 	if err := l.dir.writeEdits(true); err != nil {
+		return storageError("truncating "+l.String(), err)
+	}
+	if err := l.dir.takeBack(l, nil); err != nil {
+		l.dir.fail(err)
 		return storageError("truncating "+l.String(), err)
 	}
 	for _, s := range gone {

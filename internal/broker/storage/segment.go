@@ -36,6 +36,8 @@ type segment struct {
 	next               int64 // offset after the last batch
 	size               int64 // bytes written
 	synced             int64 // bytes known to be on disk
+	journaled          int64 // bytes that the journal has on disk, if more
+	cut                bool  // the file was cut since it was synced last
 	maxTimestamp       int64
 	maxTimestampOffset int64
 	firstTimestamp     int64
@@ -56,6 +58,12 @@ func newSegment(base int64) *segment {
 func (l *Log) file(offset int64, suffix string) string {
 	return path.Join(l.path, segmentfile.Name(offset, suffix))
 }
+
+// atRisk returns how many bytes a power cut may take. The log's mu is held.
+func (s *segment) atRisk() int64 { return s.size - max(s.synced, s.journaled) }
+
+// behind tells whether the file is not on the disk as it should be. The log's mu is held.
+func (s *segment) behind() bool { return s.synced < s.size || s.cut }
 
 // describe returns the segment as the manifest keeps it: only what is synced.
 func (s *segment) describe() manifest.Segment {

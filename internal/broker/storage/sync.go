@@ -9,65 +9,52 @@ import (
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
-// syncState is where a log stands in its directory's queue of syncs.
-type syncState int8
-
-const (
-	syncIdle    syncState = iota
-	syncQueued            // in the queue
-	syncRunning           // a worker has it
-	syncAgain             // a worker has it and more came
-)
-
-// schedule asks for a sync of a log. While one sync of a log runs, further
-// appends gather and the next sync covers them all.
-func (d *directory) schedule(l *Log) {
+// schedule asks for a sync of a log: of its own files, or one that it may share with
+// other logs through the journal. While one sync of a log runs, further appends
+// gather and the next sync covers them all.
+func (d *directory) schedule(l *Log, own bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch l.syncing {
-	case syncIdle:
-		l.syncing = syncQueued
-		d.queue = append(d.queue, l)
-		if !d.m.cfg.Manual && d.workers < d.m.cfg.MaxParallelSyncs {
-			d.workers++
-			d.m.running.Go(d.work)
-		}
-	case syncRunning:
-		l.syncing = syncAgain
+	if d.syncs.Ask(l, own) {
+		d.hire(1)
 	}
 }
 
-// work syncs logs until none is queued.
+// hire has n workers more look for work. d.mu is held.
+func (d *directory) hire(n int) {
+	for ; n > 0 && !d.m.cfg.Manual && d.workers < d.m.cfg.MaxParallelSyncs; n-- {
+		d.workers++
+		d.m.running.Go(d.work)
+	}
+}
+
+// work syncs logs until none waits.
 func (d *directory) work() {
 	for d.workOne() {
 	}
 }
 
-// workOne does the first job of the queue, false if there is none: then the
-// worker is gone.
+// workOne does the next turn, false if there is none: then the worker is gone.
 func (d *directory) workOne() bool {
 	d.mu.Lock()
-	if len(d.queue) == 0 {
-		d.queue = nil
+	turn := d.syncs.Next()
+	if len(turn.Logs) == 0 {
 		d.workers = max(0, d.workers-1) // Tick works here without being counted
 		d.mu.Unlock()
 		return false
 	}
-	l := d.queue[0]
-	d.queue = d.queue[1:]
-	l.syncing = syncRunning
 	d.mu.Unlock()
 
-	d.syncAndCheckpoint(l)
+	var rest []*Log
+	if len(turn.Logs) == 1 {
+		d.syncAndCheckpoint(turn.Logs[0])
+	} else {
+		rest = d.syncShared(turn.Logs)
+	}
 
 	d.mu.Lock()
-	if l.syncing == syncAgain {
-		l.syncing = syncQueued
-		d.queue = append(d.queue, l)
-	} else {
-		l.syncing = syncIdle
-	}
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	d.hire(d.syncs.Done(turn, rest))
 	return true
 }
 
@@ -79,6 +66,7 @@ func (d *directory) syncAndCheckpoint(l *Log) {
 		d.fail(fmt.Errorf("syncing %s: %w", l, err))
 		return
 	}
+	d.journal.Settle(l)
 	if l.checkpointDue(d.m.nowMs()) {
 		if err := l.checkpoint(false); err != nil {
 			d.m.log.Warn("checkpoint not written", "partition", l.String(), "error", err)
@@ -113,11 +101,11 @@ func (l *Log) planSync() syncPlan {
 		unsynced: l.pace.unsynced, messages: l.pace.messages,
 	}
 	first := len(l.segs)
-	for first > 0 && (first == len(l.segs) || l.segs[first-1].synced < l.segs[first-1].size) {
+	for first > 0 && (first == len(l.segs) || l.segs[first-1].behind()) {
 		first--
 	}
 	for _, s := range l.segs[first:] {
-		if s.synced < s.size {
+		if s.behind() {
 			p.targets = append(p.targets, syncTarget{s, s.size})
 		}
 	}
@@ -186,13 +174,14 @@ func (l *Log) synced(p *syncPlan) (listener Listener, durable int64, advanced bo
 	l.mu.Lock()
 	if l.generation == p.generation {
 		for _, t := range p.targets {
-			t.seg.synced = max(t.seg.synced, t.size)
+			t.seg.synced, t.seg.cut = max(t.seg.synced, t.size), false
 		}
 		if l.durable < p.end {
 			l.durable, advanced = p.end, true
 		}
 		l.active = p.active
 		l.pace.unsynced = max(0, l.pace.unsynced-p.unsynced)
+		l.pace.dirtySinceMs = l.m.nowMs()
 		l.pace.messages = max(0, l.pace.messages-p.messages)
 		l.namesSynced = max(l.namesSynced, p.namesMade)
 	}
