@@ -51,10 +51,9 @@ def transform(consumer, producer, messages):
     except KafkaException as e:
         if not e.args[0].txn_requires_abort():
             raise
-        say("error", e)
         producer.abort_transaction(20)
         rewind(consumer)
-        say("aborted")
+        say("gave up", e)
 
 
 def main():
