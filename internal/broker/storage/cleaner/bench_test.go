@@ -20,7 +20,7 @@ func BenchmarkClean(b *testing.B) {
 }
 
 func benchmarkClean(b *testing.B, recordSize int, codec compress.Codec) {
-	const logBytes, segmentBytes, batch = 64 << 20, 8 << 20, 64
+	const logBytes, segmentBytes, batch = 128 << 20, 8 << 20, 64
 	rng := rand.New(rand.NewPCG(1, 1))
 	records := logBytes / recordSize
 	value := make([]byte, recordSize)
@@ -54,7 +54,7 @@ func benchmarkClean(b *testing.B, recordSize int, codec compress.Codec) {
 	b.ReportAllocs()
 	limits := Limits{DedupeBufferBytes: 128 << 20, BufferBytes: 256 << 10, Pace: noPace}
 	for b.Loop() {
-		filled.segments = segments
+		filled.segments, filled.cleaned = segments, 0
 		p, _ := filled.Picture()
 		if _, err := Clean(b.Context(), filled, Make(p, 2), filled.policy, 2, limits); err != nil {
 			b.Fatal(err)
