@@ -21,6 +21,8 @@ type broker struct {
 	// command starts the server on dir; format prepares dir once, if set.
 	command []string
 	format  []string
+	// properties is the file of the settings, if the command line does not hold them.
+	properties string
 
 	formatted bool
 	cmd       *exec.Cmd
@@ -71,6 +73,7 @@ func kafkaBroker(ctx context.Context, root, work string, port int, durability st
 	java := func(flags ...string) []string {
 		return append([]string{"java", "-Dlog4j2.configurationFile=" + logging}, flags...)
 	}
+	b.properties = properties
 	b.format = java("-cp", classPath, "kafka.tools.StorageTool", "format", "-t", "bmFydS1iZW5jaG1hcmstcg", "-c", properties)
 	// Kafka's own flags of kafka-server-start.
 	b.command = java("-Xms1G", "-Xmx1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",

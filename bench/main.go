@@ -19,6 +19,7 @@ func main() {
 	loadGB := flag.Float64("load-gb", 1, "gigabytes each load of large batches writes")
 	runs := flag.Int("runs", 3, "counted runs of each scenario and broker")
 	gigabytes := flag.Float64("crash-gb", 5, "gigabytes on disk before the crash")
+	compactGB := flag.Float64("compact-gb", 5, "gigabytes that are compacted")
 	out := flag.String("out", "", "also write the table to this file")
 	work := flag.String("work", "", "working directory; empty for a temporary one that is removed")
 	flag.Parse()
@@ -27,7 +28,7 @@ func main() {
 	defer stop()
 	b := bench{
 		brokers: strings.Split(*brokers, ","), runs: *runs, out: *out,
-		options: options{duration: time.Duration(*seconds) * time.Second, load: int64(*loadGB * 1e9), crash: int64(*gigabytes * 1e9)},
+		options: options{duration: time.Duration(*seconds) * time.Second, load: int64(*loadGB * 1e9), crash: int64(*gigabytes * 1e9), compact: int64(*compactGB * 1e9)},
 	}
 	if *only != "" {
 		b.only = strings.Split(*only, ",")
@@ -152,7 +153,7 @@ func (b *bench) measure(ctx context.Context, server *broker, todo []scenario) er
 	}
 	for i, s := range todo {
 		runs := b.runs
-		if s.name == "crash" || strings.HasPrefix(s.name, "idle") {
+		if s.name == "crash" || s.name == "compaction" || strings.HasPrefix(s.name, "idle") {
 			runs = 1
 		}
 		for run := range runs {

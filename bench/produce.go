@@ -28,6 +28,9 @@ type load struct {
 	idempotent  bool
 	duration    time.Duration
 	bytes       int64 // stop after this many bytes of records, 0 for no limit
+	// bytesPerSecond holds all connections together to a rate, 0 for none.
+	bytesPerSecond int64
+	stop           *atomic.Bool // ends the load early, if set
 }
 
 // result is what a load achieved, with the broker's cost of it.
@@ -178,11 +181,12 @@ func (p *producer) close() { p.c.close() }
 // run keeps inFlight requests under way until the deadline or the byte limit.
 func (p *producer) run(deadline time.Time, sent *atomic.Int64) error {
 	requestBytes := int64(p.batch * p.recordSize)
-	issued, buf := int64(0), []byte(nil)
+	issued, buf, begin := int64(0), []byte(nil), time.Now()
 	open := true
 	for {
 		for open && issued-p.answered < int64(p.inFlight) {
-			if time.Now().After(deadline) || p.bytes > 0 && sent.Add(requestBytes) > p.bytes {
+			p.pace(begin, issued, requestBytes)
+			if time.Now().After(deadline) || p.stop != nil && p.stop.Load() || p.bytes > 0 && sent.Add(requestBytes) > p.bytes {
 				open = false
 				break
 			}
@@ -198,6 +202,14 @@ func (p *producer) run(deadline time.Time, sent *atomic.Int64) error {
 		if buf, err = p.receive(buf); err != nil {
 			return err
 		}
+	}
+}
+
+// pace waits until it is time for the request.
+func (p *producer) pace(begin time.Time, request, requestBytes int64) {
+	if p.bytesPerSecond > 0 {
+		seconds := float64(request*requestBytes*int64(p.connections)) / float64(p.bytesPerSecond)
+		<-time.After(time.Until(begin.Add(time.Duration(seconds * float64(time.Second)))))
 	}
 }
 

@@ -35,6 +35,7 @@ type options struct {
 	duration time.Duration
 	load     int64 // how many bytes a load of large batches writes
 	crash    int64 // how many bytes are on disk before a crash
+	compact  int64 // how many bytes are compacted
 	run      int   // counts the runs, so that topics have names of their own
 }
 
@@ -54,6 +55,7 @@ func scenarios() []scenario {
 			perSecond(load{partitions: 16, connections: 16, inFlight: 1, acks: 1, recordSize: 100, batch: 1})},
 		{"pipelined-synced", "the same as pipelined with an fsync before each answer", "group", 3, true, "requests/s",
 			perSecond(load{partitions: 16, connections: 16, inFlight: 5, acks: 1, recordSize: 100, batch: 1})},
+		{"compaction", "5 GB of 1 KB records, a tenth of them alive, compacted while producers write 20 MB/s elsewhere: CPU-s of the cleaner per GB", "os", 0.5, false, "CPU-s/GB", compaction},
 		{"crash", "time from start to the first fetch of every partition after kill −9, 16 partitions", "os", 0.05, false, "s", crash},
 		{"idle-memory", "resident memory after a start on an empty directory", "os", 0.1, false, "MB", idleMemory},
 		{"idle-cpu", "CPU when idle, 20 s measured 20 s after that start: % of a core", "os", 0.1, false, "%", idleCPU},

@@ -51,21 +51,20 @@ def transform(consumer, producer, messages):
     except KafkaException as e:
         if not e.args[0].txn_requires_abort():
             raise
-        say("error", e)
         producer.abort_transaction(20)
         rewind(consumer)
-        say("aborted")
+        say("gave up", e)
 
 
 def main():
     signal.signal(signal.SIGTERM, on_term)
-    # The default, rebootstrap, leaves the fetchers of librdkafka 2.16 standing when the only broker restarts.
+    common = {"bootstrap.servers": addr, "reconnect.backoff.max.ms": 500, "metadata.recovery.strategy": os.environ.get("CHAIN_RECOVERY", "none")}
+    if "CHAIN_DEBUG" in os.environ:
+        common["debug"] = os.environ["CHAIN_DEBUG"]
     consumer = Consumer({
-        "bootstrap.servers": addr, "group.id": "chain", "isolation.level": "read_committed", "enable.auto.commit": False,
-        "auto.offset.reset": "earliest", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "metadata.recovery.strategy": "none",
-        **({"debug": os.environ["CHAIN_DEBUG"]} if "CHAIN_DEBUG" in os.environ else {})})
-    debug = {"debug": os.environ["CHAIN_DEBUG"]} if "CHAIN_DEBUG" in os.environ else {}
-    producer = Producer({**debug, "bootstrap.servers": addr, "transactional.id": name, "transaction.timeout.ms": 10000, "metadata.recovery.strategy": "none"})
+        **common, "group.id": "chain", "isolation.level": "read_committed", "enable.auto.commit": False,
+        "auto.offset.reset": "earliest", "session.timeout.ms": 2000, "heartbeat.interval.ms": 300})
+    producer = Producer({**common, "transactional.id": name, "transaction.timeout.ms": 10000})
     try:
         producer.init_transactions(20)
         consumer.subscribe(["in"])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -46,10 +47,11 @@ func (s suite) assign() error {
 
 // subscribed returns a group member that reads the topic of the group's name.
 func (s suite) subscribed(topic string, more kafka.ConfigMap, cb kafka.RebalanceCb) (*kafka.Consumer, error) {
-	settings := kafka.ConfigMap{"group.id": topic, "session.timeout.ms": 10000, "heartbeat.interval.ms": 500}
-	for k, v := range more {
-		settings[k] = v
+	settings := kafka.ConfigMap{"group.id": topic}
+	if more["group.protocol"] == nil { // in the consumer protocol these are the broker's
+		settings["session.timeout.ms"], settings["heartbeat.interval.ms"] = 10000, 500
 	}
+	maps.Copy(settings, more)
 	c, err := s.consumer(settings)
 	if err != nil {
 		return nil, err
@@ -188,15 +190,16 @@ func until(mu *sync.Mutex, what string, ms []*member, ready func() bool) error {
 func (s suite) rebalance() error {
 	// Both rebalance protocols: everything revoked, then only what moves.
 	for _, strategy := range []string{"range", "cooperative-sticky"} {
-		if err := s.rebalanceWith(strategy); err != nil {
+		if err := s.rebalanceWith("rebalance-"+strategy, kafka.ConfigMap{"partition.assignment.strategy": strategy}); err != nil {
 			return fmt.Errorf("%s: %w", strategy, err)
 		}
 	}
 	return nil
 }
 
-func (s suite) rebalanceWith(strategy string) error {
-	topic, err := s.newTopic("rebalance-"+strategy, 4, nil)
+// rebalanceWith has two members of a group share a topic and hand it over.
+func (s suite) rebalanceWith(name string, settings kafka.ConfigMap) error {
+	topic, err := s.newTopic(name, 4, nil)
 	if err != nil {
 		return err
 	}
@@ -209,7 +212,7 @@ func (s suite) rebalanceWith(strategy string) error {
 		}
 	}()
 	join := func() error {
-		m, err := s.join(topic, seen, &mu, kafka.ConfigMap{"partition.assignment.strategy": strategy})
+		m, err := s.join(topic, seen, &mu, settings)
 		if err == nil {
 			ms = append(ms, m)
 		}
@@ -243,8 +246,11 @@ func (s suite) rebalanceWith(strategy string) error {
 	return nil
 }
 
-func (s suite) static() error {
-	topic, err := s.newTopic("static", 4, nil)
+func (s suite) static() error { return s.staticWith("static", nil) }
+
+// staticWith has a static member go and come back to the partitions it had.
+func (s suite) staticWith(name string, settings kafka.ConfigMap) error {
+	topic, err := s.newTopic(name, 4, nil)
 	if err != nil {
 		return err
 	}
@@ -255,8 +261,13 @@ func (s suite) static() error {
 			m.leave()
 		}
 	}()
+	join := func(id string) (*member, error) {
+		own := kafka.ConfigMap{"group.instance.id": id}
+		maps.Copy(own, settings)
+		return s.join(topic, map[string]int{}, &mu, own)
+	}
 	for _, id := range []string{"a", "b"} {
-		m, err := s.join(topic, map[string]int{}, &mu, kafka.ConfigMap{"group.instance.id": id})
+		m, err := join(id)
 		if err != nil {
 			return err
 		}
@@ -271,7 +282,7 @@ func (s suite) static() error {
 	}
 	revoked := false
 	ms[1].leave() // a static member's close sends no LeaveGroup
-	again, err := s.join(topic, map[string]int{}, &mu, kafka.ConfigMap{"group.instance.id": "b"})
+	again, err := join("b")
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func main() {
 		"none": s.codec("none"), "gzip": s.codec("gzip"), "snappy": s.codec("snappy"), "lz4": s.codec("lz4"), "zstd": s.codec("zstd"),
 		"content": s.content, "sizes": s.sizes, "assign": s.assign, "group": s.group, "rebalance": s.rebalance, "static": s.static,
 		"time": s.seekTime, "admin-topics": s.adminTopics, "admin-groups": s.adminGroups, "commit": s.commit, "resume": s.resume,
+		"transactions": s.transactions, "consumer-protocol": s.consumerProtocol, "compaction": s.compaction,
 	}
 	out := json.NewEncoder(os.Stdout)
 	for _, name := range os.Args[3:] {

@@ -153,9 +153,12 @@ func (s suite) join(ctx context.Context, w *seen, name, group, topic string, opt
 	}
 }
 
-func (s suite) rebalance(ctx context.Context) error {
+func (s suite) rebalance(ctx context.Context) error { return s.rebalanceAs(ctx, "rebalance") }
+
+// rebalanceAs has two members of a group share a topic and hand it over.
+func (s suite) rebalanceAs(ctx context.Context, name string, opts ...kgo.Opt) error {
 	const parts = 4
-	topic, err := s.newTopic(ctx, "rebalance", parts, nil)
+	topic, err := s.newTopic(ctx, name, parts, nil)
 	if err != nil {
 		return err
 	}
@@ -168,7 +171,7 @@ func (s suite) rebalance(ctx context.Context) error {
 		steps++
 		return w.wait(ctx, "all records are seen", func() bool { return len(w.values) == steps*100 })
 	}
-	leaveA := s.join(ctx, w, "a", topic, topic)
+	leaveA := s.join(ctx, w, "a", topic, topic, opts...)
 	if err := w.wait(ctx, "A owns 4", func() bool { return len(w.owned["a"]) == 4 }); err != nil {
 		leaveA()
 		return err
@@ -177,7 +180,7 @@ func (s suite) rebalance(ctx context.Context) error {
 		leaveA()
 		return err
 	}
-	leaveB := s.join(ctx, w, "b", topic, topic)
+	leaveB := s.join(ctx, w, "b", topic, topic, opts...)
 	err = w.wait(ctx, "each owns 2", func() bool { return len(w.owned["a"]) == 2 && len(w.owned["b"]) == 2 })
 	if err == nil {
 		err = all()

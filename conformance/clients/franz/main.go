@@ -35,6 +35,7 @@ func main() {
 		"zstd": s.codec("zstd", kgo.ZstdCompression()), "content": s.content, "sizes": s.sizes,
 		"assign": s.assign, "group": s.group, "rebalance": s.rebalance, "static": s.static, "time": s.seekTime,
 		"admin-topics": s.adminTopics, "admin-groups": s.adminGroups, "commit": s.commit, "resume": s.resume,
+		"transactions": s.transactions, "consumer-protocol": s.consumerProtocol, "compaction": s.compaction,
 	}
 	out := json.NewEncoder(os.Stdout)
 	for _, name := range os.Args[3:] {

@@ -83,18 +83,26 @@ const standard = (from, to, parts) =>
   Array.from({ length: to - from }, (_, n) => ({ key: key(from + n), value: value(from + n), partition: (from + n) % parts }))
 
 // read consumes with a group of its own until n messages have come; kafkajs has no consumer without a group.
-async function read(topic, n, { groupId = `${topic}-${Date.now()}`, seek = [], commit = false } = {}) {
+const read = (topic, n, options) => readUntil(topic, (r, count) => count >= n, options, n)
+
+// readUntil consumes until a message satisfies last.
+async function readUntil(topic, last, { groupId = `${topic}-${Date.now()}`, seek = [], commit = false } = {}, n = 'all') {
   const c = kafka.consumer({ groupId, heartbeatInterval: 500, sessionTimeout: 10000, maxWaitTimeInMs: 200, allowAutoTopicCreation: false })
   const got = []
+  let done = false
   try {
     await c.connect()
     await c.subscribe({ topics: [topic], fromBeginning: true })
     await c.run({
       autoCommit: commit,
-      eachMessage: async ({ partition, message }) => void got.push({ partition, offset: Number(message.offset), ...message, at: Number(message.offset) }),
+      eachMessage: async ({ partition, message }) => {
+        const r = { partition, offset: Number(message.offset), ...message, at: Number(message.offset) }
+        got.push(r)
+        done = done || last(r, got.length)
+      },
     })
     for (const s of seek) c.seek({ topic, ...s })
-    await until(() => `${n} records have come (${got.length})`, () => got.length >= n)
+    await until(() => `${n} records have come (${got.length})`, () => done)
     if (commit) await c.commitOffsets(ends(topic, got))
   } finally {
     await c.disconnect()
@@ -325,6 +333,97 @@ async function resume() {
   got.forEach((r, i) => expect(r.at === 60 + i && same(r.value, value(60 + i)), `record ${i} after resuming has offset ${r.at}`))
 }
 
+const committed = async topic => Number((await admin(a => a.fetchOffsets({ groupId: topic, topics: [topic] })))[0].partitions[0].offset)
+
+// committedOnly checks that a reader of committed records, which kafkajs is, sees exactly these transactions.
+async function committedOnly(topic, ...transactions) {
+  const got = await read(topic, 10 * transactions.length)
+  got.forEach((r, i) => {
+    const want = i < 10 * transactions.length ? `${transactions[Math.floor(i / 10)]}-${i % 10}` : 'nothing'
+    expect(String(r.value) === want, `record ${i} is ${r.value}, want ${want}`)
+  })
+}
+
+// transactions commits, aborts, commits offsets, and fences the older producer of an id.
+async function transactions() {
+  const topic = await newTopic('transactions', 1)
+  const producer = () => kafka.producer({ transactionalId: topic, maxInFlightRequests: 1, idempotent: true })
+  const [a, b] = [producer(), producer()]
+  const write = async (p, what, offset) => {
+    const t = await p.transaction()
+    await t.send({ topic, messages: Array.from({ length: 10 }, (_, i) => ({ value: `${what}-${i}`, partition: 0 })) })
+    await t.sendOffsets({ consumerGroupId: topic, topics: [{ topic, partitions: [{ partition: 0, offset: String(offset) }] }] })
+    return t
+  }
+  try {
+    await a.connect()
+    await (await write(a, 'first', 10)).commit()
+    await (await write(a, 'aborted', 99)).abort()
+    await committedOnly(topic, 'first')
+    expect((await committed(topic)) === 10, `committed offset ${await committed(topic)}, want 10`)
+    await (await write(a, 'second', 20)).commit()
+    await b.connect()
+    await (await write(b, 'third', 30)).commit()
+    let fenced = false
+    try {
+      await (await write(a, 'fenced', 98)).commit()
+    } catch (e) {
+      fenced = true
+    }
+    expect(fenced, 'the older producer of the id could commit')
+    await committedOnly(topic, 'first', 'second', 'third')
+    expect((await committed(topic)) === 30, `committed offset ${await committed(topic)}, want 30`)
+  } finally {
+    await a.disconnect()
+    await b.disconnect()
+  }
+}
+
+// The compaction scenario: versions of each key, the last of which is a tombstone for the last keys, and records that
+// fill the active segment.
+const [KEYS, DEAD, VERSIONS] = [20, 5, 12]
+const WRITTEN = KEYS * VERSIONS
+const TOTAL = WRITTEN + 150
+
+function compactRecord(i) {
+  const [version, k] = [Math.floor(i / KEYS), i % KEYS]
+  if (i >= WRITTEN) return { key: Buffer.from('fill'), value: Buffer.from('fill'.repeat(2500)) }
+  const dead = version === VERSIONS - 1 && k >= KEYS - DEAD
+  return { key: Buffer.from(`key-${k}`), value: dead ? null : Buffer.from(`${version}-${k}-` + 'x'.repeat(10000)) }
+}
+
+// compaction reads a compacted topic from the beginning until the cleaner has been there: then the newest record of each
+// key is left, be it a tombstone.
+async function compaction() {
+  const topic = await newTopic('compaction', 1, [
+    { name: 'cleanup.policy', value: 'compact' },
+    { name: 'segment.bytes', value: '1048576' },
+    { name: 'min.cleanable.dirty.ratio', value: '0.01' },
+  ])
+  await send(topic, Array.from({ length: TOTAL }, (_, i) => ({ ...compactRecord(i), partition: 0 })))
+  let old
+  await until(() => `the topic is compacted: ${old} records are not the newest of their key`, async () => (old = await older(topic)) === 0)
+}
+
+// older reads all, checks it and returns how many records are not the newest of their key.
+async function older(topic) {
+  const keys = new Set()
+  let [last, old] = [-1, 0]
+  const check = r => {
+    const want = compactRecord(r.at)
+    expect(r.at > last && same(r.key, want.key) && same(r.value, want.value), `offset ${r.at} after ${last} is another record`)
+    last = r.at
+    if (r.at < WRITTEN) {
+      keys.add(String(r.key))
+      old += r.at < WRITTEN - KEYS ? 1 : 0
+    }
+  }
+  const got = await readUntil(topic, r => r.at === TOTAL - 1)
+  got.forEach(check)
+  expect(keys.size === KEYS, `${keys.size} keys, want ${KEYS}`)
+  return old
+}
+
 const scenarios = {
   create,
   'acks-0': produceAndRead('acks-0', { acks: 0 }),
@@ -349,6 +448,11 @@ const scenarios = {
   'admin-groups': adminGroups,
   commit,
   resume,
+  transactions,
+  'consumer-protocol': async () => {
+    throw new NotAvailable('kafkajs has no consumer protocol of KIP-848')
+  },
+  compaction,
 }
 
 async function main() {

@@ -73,8 +73,8 @@ def flat(records):
     return [(r.partition, r.offset, r.key, r.value) for r in records]
 
 
-async def assigned(topic, parts):
-    c = await consumer()
+async def assigned(topic, parts, **configs):
+    c = await consumer(**configs)
     tps = [TopicPartition(topic, p) for p in range(parts)]
     c.assign(tps)
     return c, tps
@@ -381,12 +381,85 @@ async def resume():
     await c.stop()
 
 
+async def transactions():
+    topic = await new_topic("transactions", 1)
+
+    async def write(p, name, offset):
+        await p.begin_transaction()
+        sent = [await p.send(topic, b"%s-%d" % (name, i), partition=0) for i in range(10)]
+        await asyncio.gather(*sent)
+        await p.send_offsets_to_transaction({TopicPartition(topic, 0): OffsetAndMetadata(offset, "")}, topic)
+
+    async def committed():
+        c = await consumer(group_id=topic)
+        at = await c.committed(TopicPartition(topic, 0))
+        await c.stop()
+        return at
+
+    a = await producer(transactional_id=topic)
+    await write(a, b"first", 10)
+    await a.commit_transaction()
+    await write(a, b"aborted", 99)
+    await a.abort_transaction()
+    await committed_only(topic, b"first")
+    expect(await committed() == 10, f"committed offset {await committed()}, want 10")
+    await write(a, b"second", 20)
+    await a.commit_transaction()
+    b = await producer(transactional_id=topic)
+    await write(b, b"third", 30)
+    await b.commit_transaction()
+    fenced = False
+    try:
+        await write(a, b"fenced", 98)
+        await a.commit_transaction()
+    except Exception:
+        fenced = True
+    expect(fenced, "the older producer of the id could commit")
+    await committed_only(topic, b"first", b"second", b"third")
+    expect(await committed() == 30, f"committed offset {await committed()}, want 30")
+    await b.stop()
+
+
+async def committed_only(topic, *names):
+    """A reader of committed records sees exactly these transactions."""
+    c, tps = await assigned(topic, 1, isolation_level="read_committed")
+    await c.seek_to_beginning(*tps)
+    got = [r.value for r in await poll(c, 10 * len(names))]
+    await c.stop()
+    want = [b"%s-%d" % (name, i) for name in names for i in range(10)]
+    expect(got == want, f"read {got}, want {want}")
+
+
+async def consumer_protocol():
+    raise NotAvailable("aiokafka has no consumer protocol of KIP-848")
+
+
+async def compaction():
+    """The cleaner leaves the newest record of each key, be it a tombstone."""
+    topic = await new_topic("compaction", 1, COMPACTED)
+    p = await producer()
+    await asyncio.gather(*[await p.send(topic, v, k, partition=0) for k, v in map(compact_record, range(TOTAL))])
+    await p.stop()
+    end, old = time.monotonic() + 40, 1
+    while old:
+        c, tps = await assigned(topic, 1)
+        await c.seek_to_beginning(*tps)
+        got = []
+        while not got or got[-1][0] < TOTAL - 1:
+            got += [(r.offset, r.key, r.value) for r in await poll(c, 1)]
+        await c.stop()
+        old = older(got)
+        expect(time.monotonic() < end, f"not compacted: {old} records are not the newest of their key")
+        await asyncio.sleep(0.2)
+
+
 SCENARIOS = {
     "create": create, "acks-0": acks("0", 0), "acks-1": acks("1", 1), "acks-all": acks("all", "all"),
     "idempotent": idempotent, "none": codec("none"), "gzip": codec("gzip"), "snappy": codec("snappy"),
     "lz4": codec("lz4"), "zstd": codec("zstd"), "content": content, "sizes": sizes, "assign": assign,
     "group": group, "rebalance": rebalance, "static": static, "time": seek_time,
     "admin-topics": admin_topics, "admin-groups": admin_groups, "commit": commit, "resume": resume,
+    "transactions": transactions, "consumer-protocol": consumer_protocol, "compaction": compaction,
 }
 
 

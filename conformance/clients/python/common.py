@@ -68,3 +68,33 @@ def line(name, error):
 
 def arguments():
     return sys.argv[1], sys.argv[2], sys.argv[3:]
+
+
+# The compaction scenario: versions of each key, the last of which is a tombstone for the last keys, and
+# records that fill the active segment.
+KEYS, DEAD, VERSIONS = 20, 5, 12
+WRITTEN = KEYS * VERSIONS
+TOTAL = WRITTEN + 150
+COMPACTED = {"cleanup.policy": "compact", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01"}
+
+
+def compact_record(i):
+    version, k = divmod(i, KEYS)
+    if i >= WRITTEN:
+        return b"fill", b"fill" * 2500
+    if version == VERSIONS - 1 and k >= KEYS - DEAD:
+        return b"key-%d" % k, None
+    return b"key-%d" % k, b"%d-%d-" % (version, k) + b"x" * 10000
+
+
+def older(got):
+    """got: (offset, key, value) of all that is left; how many records are not the newest of their key."""
+    last, keys, old = -1, set(), 0
+    for offset, k, v in got:
+        expect(offset > last and (k, v) == compact_record(offset), f"offset {offset} after {last} is another record")
+        last = offset
+        if offset < WRITTEN:
+            keys.add(k)
+            old += offset < WRITTEN - KEYS
+    expect(len(keys) == KEYS, f"{len(keys)} keys, want {KEYS}")
+    return old

@@ -414,12 +414,93 @@ def resume():
     c.close()
 
 
+def transactions():
+    if OLD:
+        raise NotAvailable("kafka-python 2.0.2 has no transactions")
+    topic = new_topic("transactions", 1)
+
+    def write(p, name, offset):
+        p.begin_transaction()
+        sent = [p.send(topic, b"%s-%d" % (name, i), partition=0) for i in range(10)]
+        p.flush(20)
+        for s in sent:
+            s.get(20)
+        p.send_offsets_to_transaction({TopicPartition(topic, 0): offset_and_metadata(offset)}, topic)
+
+    def committed():
+        c = consumer(group_id=topic)
+        at = c.committed(TopicPartition(topic, 0))
+        c.close()
+        return at
+
+    a = producer(transactional_id=topic)
+    a.init_transactions()
+    write(a, b"first", 10)
+    a.commit_transaction()
+    write(a, b"aborted", 99)
+    a.abort_transaction()
+    committed_only(topic, b"first")
+    expect(committed() == 10, f"committed offset {committed()}, want 10")
+    write(a, b"second", 20)
+    a.commit_transaction()
+    b = producer(transactional_id=topic)
+    b.init_transactions()
+    write(b, b"third", 30)
+    b.commit_transaction()
+    fenced = False
+    try:
+        write(a, b"fenced", 98)
+        a.commit_transaction()
+    except Exception:
+        fenced = True
+    expect(fenced, "the older producer of the id could commit")
+    committed_only(topic, b"first", b"second", b"third")
+    expect(committed() == 30, f"committed offset {committed()}, want 30")
+    b.close(10)
+
+
+def committed_only(topic, *names):
+    """A reader of committed records sees exactly these transactions."""
+    c, tps = assigned(topic, 1, isolation_level="read_committed")
+    c.seek_to_beginning(*tps)
+    got = [r.value for r in poll(c, 10 * len(names))]
+    c.close()
+    want = [b"%s-%d" % (name, i) for name in names for i in range(10)]
+    expect(got == want, f"read {got}, want {want}")
+
+
+def consumer_protocol():
+    raise NotAvailable("kafka-python has no consumer protocol of KIP-848")
+
+
+def compaction():
+    """The cleaner leaves the newest record of each key, be it a tombstone."""
+    topic = new_topic("compaction", 1, COMPACTED)
+    p = producer()
+    for k, v in map(compact_record, range(TOTAL)):
+        p.send(topic, v, k, partition=0)
+    p.flush(30)
+    p.close(10)
+    end, old = time.monotonic() + 40, 1
+    while old:
+        c, tps = assigned(topic, 1)
+        c.seek_to_beginning(*tps)
+        got = []
+        while not got or got[-1][0] < TOTAL - 1:
+            got += [(r.offset, r.key, r.value) for r in poll(c, 1)]
+        c.close()
+        old = older(got)
+        expect(time.monotonic() < end, f"not compacted: {old} records are not the newest of their key")
+        time.sleep(0.2)
+
+
 SCENARIOS = {
     "create": create, "acks-0": acks("0", 0), "acks-1": acks("1", 1), "acks-all": acks("all", "all"),
     "idempotent": idempotent, "none": codec("none"), "gzip": codec("gzip"), "snappy": codec("snappy"),
     "lz4": codec("lz4"), "zstd": codec("zstd"), "content": content, "sizes": sizes, "assign": assign,
     "group": group, "rebalance": rebalance, "static": static, "time": seek_time,
     "admin-topics": admin_topics, "admin-groups": admin_groups, "commit": commit, "resume": resume,
+    "transactions": transactions, "consumer-protocol": consumer_protocol, "compaction": compaction,
 }
 
 for name in NAMES:

@@ -33,6 +33,9 @@ const (
 	lastPort  = 20999
 )
 
+// cleanerBackoff has compacted topics looked at twice a second instead of every 15 s.
+const cleanerBackoff = "log.cleaner.backoff.ms=500"
+
 // freePorts returns n consecutive ports on which nothing listens.
 func freePorts(n int) (int, error) {
 	start := firstPort + os.Getpid()*7%800

@@ -66,7 +66,7 @@ func StartKafka(ctx context.Context, classPath, workDir string) (*Broker, error)
 	if err != nil {
 		return nil, err
 	}
-	argv, err := KafkaCommand(ctx, classPath, workDir, port)
+	argv, err := KafkaCommand(ctx, classPath, workDir, port, cleanerBackoff)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,6 @@ func StartNaru(ctx context.Context, binary, workDir string) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	serve := proc.Command{Argv: NaruCommand(binary, workDir, port), Dir: workDir}
+	serve := proc.Command{Argv: NaruCommand(binary, workDir, port, cleanerBackoff), Dir: workDir}
 	return start(ctx, "naru", workDir, port, serve, 20*time.Second)
 }

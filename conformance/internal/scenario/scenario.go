@@ -10,6 +10,7 @@ var Names = []string{
 	"none", "gzip", "snappy", "lz4", "zstd",
 	"content", "sizes", "assign", "group", "rebalance", "static", "time",
 	"admin-topics", "admin-groups", Commit, Resume,
+	"transactions", "consumer-protocol", "compaction",
 }
 
 // Codecs lists the scenarios whose topic must hold batches compressed with the codec of that name.

@@ -26,9 +26,11 @@ public class Chain {
     c.put("enable.auto.commit", "false");
     c.put("auto.offset.reset", "earliest");
     c.put("max.poll.records", "20");
-    c.put("session.timeout.ms", "6000");
-    c.put("heartbeat.interval.ms", "500");
+    c.put("session.timeout.ms", "2000");
+    c.put("heartbeat.interval.ms", "300");
+    c.put("reconnect.backoff.max.ms", "200");
     Map<String, Object> p = new HashMap<>();
+    p.put("reconnect.backoff.max.ms", "200");
     p.put("bootstrap.servers", addr);
     p.put("transactional.id", id);
     p.put("transaction.timeout.ms", "10000");
@@ -60,10 +62,9 @@ public class Chain {
         } catch (ProducerFencedException e) {
           throw e;
         } catch (Exception e) {
-          System.out.println("error " + e);
           producer.abortTransaction();
           rewind(consumer);
-          System.out.println("aborted");
+          System.out.println("gave up " + e);
         }
       }
     } catch (Exception e) {

@@ -108,7 +108,18 @@ func (l *Log) checkpoint(all bool) error {
 	save := l.pace.sinceSnapshot > 0 && (all || l.snapshotDue(l.m.nowMs()))
 	l.pace.sealing = false
 	idle, last := l.idleDue() <= l.m.nowMs(), l.last()
+	// A snapshot leaves out the aborted transactions of sealed segments. Whoever reads
+	// it after a power loss must know that they are sealed, or nobody tells them.
+	ahead := save && l.pace.sealedAborted
 	l.mu.Unlock()
+	if ahead {
+		if err := l.dir.writeEdits(true); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.pace.sealedAborted = false
+		l.mu.Unlock()
+	}
 	if idle {
 		l.writeIndex(last)
 	}
@@ -129,6 +140,7 @@ func (l *Log) checkpoint(all bool) error {
 	l.mu.Lock()
 	for _, s := range unsealed {
 		s.sealed = true
+		l.pace.sealedAborted = l.pace.sealedAborted || s.hasAborted
 		if len(s.aborted) > maxHeldAborted {
 			s.aborted = nil
 		}

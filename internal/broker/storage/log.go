@@ -82,6 +82,9 @@ type pace struct {
 	changedMs     int64         // since when it does
 	sealing       bool          // a segment before the last is not sealed
 	epochsChanged bool
+	// sealedAborted says that segments with aborted transactions were sealed and the
+	// manifest that tells it may not be synced.
+	sealedAborted bool
 }
 
 // snapshotPoint is the newest saved state of the producers.

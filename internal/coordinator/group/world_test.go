@@ -27,6 +27,9 @@ type world struct {
 	cluster  *cluster
 	epoch    int32
 	uuids    int
+	// unwritten excuses a group without offsets that is in its first rebalance from
+	// being in the log: it was one of offsets only, of which no record tells.
+	unwritten bool
 }
 
 const testPartitions = 3
@@ -152,7 +155,7 @@ func (w *world) check() {
 		if live == nil {
 			continue // it is about to be read again
 		}
-		want := dump(live, live)
+		want := w.dump(live, live)
 		for name, log := range map[string]*runtimetest.Log{"log": w.log, "compacted log": w.log.Compacted()} {
 			replayed := newCore(&w.settings, w.cluster)
 			for _, e := range log.Entries(p) {
@@ -163,7 +166,7 @@ func (w *world) check() {
 			for _, id := range append(replayed.offsets.Groups(), replayed.txns.pending.Groups()...) {
 				replayed.ensureGroup(id)
 			}
-			if got := dump(replayed, live); got != want {
+			if got := w.dump(replayed, live); got != want {
 				w.t.Fatalf("partition %d: a replay of the %s gives\n%s\nbut memory is\n%s", p, name, got, want)
 			}
 		}
@@ -181,11 +184,14 @@ func apply(c *core, e runtimetest.Entry) error {
 }
 
 // dump prints what has to be equal in c and in live.
-func dump(c, live *core) string {
+func (w *world) dump(c, live *core) string {
 	var b strings.Builder
 	for _, id := range c.ids() {
 		text := c.groups[id].String()
 		if g, ok := live.groups[id].(*classic.Group); ok && g.State() != classic.Stable && g.State() != classic.Empty {
+			if w.unwritten && g.Generation() == 0 && live.offsets.Count(id) == 0 {
+				continue
+			}
 			text = "group " + id + " is rebalancing"
 		} else if c.offsets.Count(id) == 0 && text == classic.NewSimple(id).String() {
 			continue // its offsets are gone, and it goes at the next clean-up

@@ -42,7 +42,12 @@ func TestMemoryIsWhatAReplayGives(t *testing.T) {
 
 func randomHistory(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	w := newWorld(t, func(s *Settings) { s.HoldMaxMs = int64(rng.IntN(2) * 50) })
+	w := newWorld(t, func(s *Settings) {
+		s.HoldMaxMs = int64(rng.IntN(2) * 50)
+		if rng.IntN(3) == 0 { // ids are forgotten soon
+			s.IDExpirationMs, s.RemoveExpiredIntervalMs = 20_000, 5_000
+		}
+	})
 	outcomes := map[decided]bool{}
 	w.places.seen = func(m Marker, p TopicPartition) {
 		key := decided{m.ProducerID, m.Epoch}

@@ -70,8 +70,11 @@ final class Consuming extends Base {
 
         Member(Set<String> seen, String topic, String... more) {
             this.seen = seen;
-            List<String> settings = new ArrayList<>(Arrays.asList("group.id", topic, "session.timeout.ms", "10000", "heartbeat.interval.ms", "500"));
+            List<String> settings = new ArrayList<>(Arrays.asList("group.id", topic));
             settings.addAll(Arrays.asList(more));
+            if (!settings.contains("group.protocol")) { // in the consumer protocol these are the broker's
+                settings.addAll(Arrays.asList("session.timeout.ms", "10000", "heartbeat.interval.ms", "500"));
+            }
             c = consumer(settings.toArray(new String[0]));
             c.subscribe(Collections.singleton(topic));
             setDaemon(true);
@@ -131,16 +134,20 @@ final class Consuming extends Base {
     }
 
     void rebalance() throws Exception {
-        String topic = newTopic("rebalance", 4);
+        rebalance(newTopic("rebalance", 4));
+    }
+
+    /** Two members share a topic of four partitions and hand it over. */
+    private void rebalance(String topic, String... more) throws Exception {
         Set<String> seen = ConcurrentHashMap.newKeySet();
         List<Member> members = new ArrayList<>();
         try {
-            Member a = new Member(seen, topic);
+            Member a = new Member(seen, topic, more);
             members.add(a);
             until("A owns 4", members, () -> a.owned.size() == 4);
             produce(topic, 0, 100, 4);
             until("all records are seen", members, () -> seen.size() == 100);
-            Member b = new Member(seen, topic);
+            Member b = new Member(seen, topic, more);
             members.add(b);
             until("each owns 2", members, () -> a.owned.size() == 2 && b.owned.size() == 2 && Collections.disjoint(a.owned, b.owned));
             produce(topic, 100, 200, 4);
@@ -163,19 +170,23 @@ final class Consuming extends Base {
         if (Compat.VERSION.startsWith("1.")) {
             throw new Main.NotAvailable("kafka-clients has static membership since 2.3");
         }
-        String topic = newTopic("static", 4);
+        staticMembers(newTopic("static", 4));
+    }
+
+    /** A static member goes and comes back to the partitions it had. */
+    private void staticMembers(String topic, String... more) throws Exception {
         Set<String> seen = ConcurrentHashMap.newKeySet();
         List<Member> members = new ArrayList<>();
         try {
-            Member a = new Member(seen, topic, "group.instance.id", "a");
-            Member b = new Member(seen, topic, "group.instance.id", "b");
+            Member a = new Member(seen, topic, with(more, "group.instance.id", "a"));
+            Member b = new Member(seen, topic, with(more, "group.instance.id", "b"));
             members.add(a);
             members.add(b);
             until("each owns 2", members, () -> a.owned.size() == 2 && b.owned.size() == 2);
             Set<Integer> before = new HashSet<>(a.owned);
             int generation = a.generation;
             b.leave(); // a static member's close sends no LeaveGroup
-            Member again = new Member(seen, topic, "group.instance.id", "b");
+            Member again = new Member(seen, topic, with(more, "group.instance.id", "b"));
             members.add(again);
             until("B owns 2 again", members, () -> again.owned.size() == 2);
             expect(a.owned.equals(before), "assignment " + before + " became " + a.owned);
@@ -185,6 +196,29 @@ final class Consuming extends Base {
                 m.leave();
             }
         }
+    }
+
+    private static String[] with(String[] settings, String... more) {
+        String[] all = Arrays.copyOf(settings, settings.length + more.length);
+        System.arraycopy(more, 0, all, settings.length, more.length);
+        return all;
+    }
+
+    /** The protocol of KIP-848: the group is rebalanced, commits, and has static members. */
+    void consumerProtocol() throws Exception {
+        if (!Compat.VERSION.startsWith("4.")) {
+            throw new Main.NotAvailable("kafka-clients has the consumer protocol since 4.0");
+        }
+        String topic = newTopic("consumer-protocol", 4);
+        rebalance(topic, "group.protocol", "consumer");
+        long sum = 0;
+        try (KafkaConsumer<byte[], byte[]> c = consumer("group.id", topic)) {
+            for (TopicPartition tp : partitions(topic, 4)) {
+                sum += Compat.committed(c, tp).offset();
+            }
+        }
+        expect(sum == 300, "committed offsets sum to " + sum + ", want 300");
+        staticMembers(newTopic("consumer-protocol-static", 4), "group.protocol", "consumer");
     }
 
     void seekByTime() throws Exception {

@@ -41,6 +41,9 @@ public final class Main {
         all.put("admin-groups", a::groups);
         all.put("commit", c::commit);
         all.put("resume", c::resume);
+        all.put("transactions", new Transacting(args[0], args[1])::transactions);
+        all.put("consumer-protocol", c::consumerProtocol);
+        all.put("compaction", new Compacting(args[0], args[1])::compaction);
         for (int i = 2; i < args.length; i++) {
             report(args[i], all.get(args[i]));
         }

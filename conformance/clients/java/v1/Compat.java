@@ -1,5 +1,6 @@
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.Config;
@@ -8,6 +9,7 @@ import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 
@@ -54,4 +56,8 @@ final class Compat {
     }
 
     static void deleteGroup(AdminClient admin, String group) throws Exception {}
+
+    static void sendOffsets(KafkaProducer<byte[], byte[]> p, Map<TopicPartition, OffsetAndMetadata> offsets, String group) {
+        p.sendOffsetsToTransaction(offsets, group);
+    }
 }

@@ -2,15 +2,18 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.AdminClient;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 
@@ -61,5 +64,9 @@ final class Compat {
 
     static void deleteGroup(AdminClient admin, String group) throws Exception {
         admin.deleteConsumerGroups(Collections.singleton(group)).all().get(20, TimeUnit.SECONDS);
+    }
+
+    static void sendOffsets(KafkaProducer<byte[], byte[]> p, Map<TopicPartition, OffsetAndMetadata> offsets, String group) {
+        p.sendOffsetsToTransaction(offsets, new ConsumerGroupMetadata(group));
     }
 }

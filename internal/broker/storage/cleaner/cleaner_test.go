@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/record"
 )
 
@@ -315,36 +314,4 @@ func TestPaceKeepsToTheRate(t *testing.T) {
 			t.Errorf("5000 bytes at 1000 a second took %s", took)
 		}
 	})
-}
-
-func BenchmarkClean(b *testing.B) {
-	for _, codec := range []compress.Codec{compress.None, compress.Lz4} {
-		b.Run(codec.String(), func(b *testing.B) {
-			l := newMemLog()
-			var bl record.Builder
-			for i := range 200 {
-				spec := record.DefaultSpec()
-				spec.BaseOffset, spec.Codec, spec.Level = l.end, codec, codec.DefaultLevel()
-				bl.Reset(spec)
-				for j := range 100 {
-					_ = bl.Append(0, fmt.Appendf(nil, "group-%d", (i*31+j*17)%3000), bytes.Repeat([]byte("x"), 80))
-				}
-				batch, _ := bl.Build(nil)
-				l.append(batch, 0, 0)
-			}
-			l.roll()
-			p, _ := l.Picture()
-			plan := Make(p, 0)
-			b.ReportAllocs()
-			b.SetBytes(plan.Segments[0].SizeBytes)
-			whole := l.segments[0]
-			for b.Loop() {
-				l.segments[0] = whole
-				if _, err := Clean(context.Background(), l, plan, l.policy, 0, Limits{DedupeBufferBytes: 1 << 20, BufferBytes: 256 << 10, Pace: noPace}); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20000, "ns/record")
-		})
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/record"
 )
+
+var histories = flag.Int("histories", 1500, "how many random histories are played")
 
 // memSegment is a segment in memory.
 type memSegment struct {
@@ -34,7 +37,8 @@ type memLog struct {
 	epochs    map[int64]int16
 	inTxn     map[int64]bool
 	replaces  int
-	failAfter int // Replace fails from this one on, 0: never
+	failAfter int  // Replace fails from this one on, 0: never
+	failLate  bool // it fails when it has replaced, as a crash may come then
 }
 
 func newMemLog() *memLog {
@@ -97,7 +101,8 @@ func (l *memLog) Create(int64) (Output, error) { return &memOutput{}, nil }
 
 func (l *memLog) Replace(old []Segment, out Output) error {
 	l.replaces++
-	if l.failAfter > 0 && l.replaces >= l.failAfter {
+	fails := l.failAfter > 0 && l.replaces >= l.failAfter
+	if fails && !l.failLate {
 		return ErrChanged
 	}
 	at := slices.IndexFunc(l.segments, func(s *memSegment) bool { return s.base == old[0].BaseOffset })
@@ -106,6 +111,9 @@ func (l *memLog) Replace(old []Segment, out Output) error {
 	l.aborted = slices.DeleteFunc(l.aborted, func(a producerstate.AbortedTxn) bool {
 		return a.LastOffset >= joined.base && a.LastOffset < joined.next
 	})
+	if fails {
+		return ErrChanged
+	}
 	return nil
 }
 
@@ -416,7 +424,7 @@ func (h *history) bytes() []byte {
 }
 
 func TestRandomHistoriesKeepTheLastOfEveryKey(t *testing.T) {
-	for seed := range uint64(1500) {
+	for seed := range uint64(*histories) {
 		runHistory(t, seed)
 		if t.Failed() {
 			return
@@ -449,9 +457,12 @@ func runHistory(t *testing.T, seed uint64) {
 		}
 		h.failAfter = 0
 		if rng.IntN(4) == 0 {
-			h.failAfter = h.replaces + 1 + rng.IntN(3)
+			h.failAfter, h.failLate = h.replaces+1+rng.IntN(3), rng.IntN(2) == 0
 		}
 		h.clean(t, dedupe, buffer)
+		if rng.IntN(8) == 0 { // a crash, and the manifest lags behind
+			h.cleaned = rng.Int64N(h.cleaned + 1)
+		}
 		h.check(t)
 	}
 	h.failAfter = 0
@@ -497,6 +508,7 @@ func (h *history) finish(t *testing.T) {
 			t.Fatalf("an empty batch nobody needs: %s", b)
 		}
 	}
+	again() // joins what became small
 	if len(h.segments) > 2 && len(h.bytes()) < int(h.policy.SegmentBytes) {
 		t.Fatalf("%d segments for %d bytes", len(h.segments), len(h.bytes()))
 	}
