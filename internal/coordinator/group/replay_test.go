@@ -212,7 +212,7 @@ func TestATopicDeletedWhileAPartitionLoadsIsForgottenAfterwards(t *testing.T) {
 	p := w.c.PartitionFor("group")
 	w.c.OnResigned(p, 2)
 	w.c.OnElected(p, 3)
-	w.c.OnTopicDeleted("topic")
+	w.c.OnTopicDeleted("topic", protocol.UUID{})
 	w.Run()
 	if w.cores[p].offsets.Total() != 10 {
 		t.Fatal("the partition was not loading")
