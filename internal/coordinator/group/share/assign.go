@@ -61,11 +61,7 @@ func (g *Group) unassigned() bool {
 				seen[p] = struct{}{}
 			}
 		}
-		can := g.assignable(t)
-		if len(seen) != len(can) {
-			return true
-		}
-		for _, p := range can {
+		for _, p := range g.assignable(t) {
 			if _, ok := seen[p]; !ok {
 				return true
 			}
@@ -94,7 +90,7 @@ func (g *Group) assign(env classic.Env) *refusal {
 			g.writeTarget(env, id)
 		}
 	}
-	g.assignmentEpoch, g.assignedMs, g.assigned = g.epoch, env.NowMs, false
+	g.assignmentEpoch, g.assignedMs, g.assigned = g.epoch, env.NowMs, true
 	g.writeAssignmentEpoch(env)
 	return nil
 }

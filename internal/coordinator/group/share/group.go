@@ -167,7 +167,7 @@ func (g *Group) count(m *member, by int) {
 			delete(g.topics, name)
 		}
 	}
-	g.complete, g.assigned = false, false
+	g.complete = false
 }
 
 // Loaded starts the timers of a group that was read from the log.

@@ -1,0 +1,69 @@
+package group
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
+	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/kafka/coordrecord"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
+)
+
+// applyShareRecord replays one record.
+func applyShareRecord(t *testing.T, c *core, key coordrecord.Key, value coordrecord.Value) {
+	t.Helper()
+	var v []byte
+	if value != nil {
+		v = coordrecord.AppendValue(nil, value, 0)
+	}
+	if err := c.Apply(coordrecord.AppendKey(nil, key), v, runtime.Origin{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPartitionsThatATopicDoesNotHaveAreNotAssigned(t *testing.T) {
+	id := protocol.UUID{1}
+	settings := DefaultSettings()
+	settings.classic.MaxRecordBytes = 1 << 20
+	c := newCore(&settings, &cluster{topics: []consumer.Topic{{Name: "t", ID: id, Partitions: 2}}})
+	applyShareRecord(t, c, &coordrecord.ShareGroupStatePartitionMetadataKey{GroupId: "g"}, &coordrecord.ShareGroupStatePartitionMetadataValue{
+		InitializedTopics: []coordrecord.ShareGroupStatePartitionMetadataValueTopicPartitionsInfo{{TopicId: id, TopicName: "t", Partitions: []int32{7, 0, 0}}},
+	})
+	call := &shareHeartbeatCall{}
+	call.Request = &protocol.ShareGroupHeartbeatRequest{GroupId: "g", MemberId: "m", SubscribedTopicNames: []string{"t"}}
+	c.Handle(call, 1, &runtime.Effects{})
+	if got := call.Response.Assignment.TopicPartitions; len(got) != 1 || !slices.Equal(got[0].Partitions, []int32{0}) {
+		t.Errorf("the member got %+v, want partition 0", got)
+	}
+	if call.ask == nil || call.ask.Topics[0].Partitions[0].Partition != 1 {
+		t.Errorf("the share coordinator is asked for %+v, want partition 1", call.ask)
+	}
+}
+
+func TestTombstonesOfAShareGroupThatIsNotThereDoNothing(t *testing.T) {
+	c := newCore(&Settings{}, &cluster{})
+	for _, key := range []coordrecord.Key{
+		&coordrecord.ShareGroupCurrentMemberAssignmentKey{GroupId: "g", MemberId: "m"},
+		&coordrecord.ShareGroupTargetAssignmentMemberKey{GroupId: "g", MemberId: "m"},
+		&coordrecord.ShareGroupTargetAssignmentMetadataKey{GroupId: "g"},
+		&coordrecord.ShareGroupMemberMetadataKey{GroupId: "g", MemberId: "m"},
+		&coordrecord.ShareGroupStatePartitionMetadataKey{GroupId: "g"},
+		&coordrecord.ShareGroupMetadataKey{GroupId: "g"},
+	} {
+		applyShareRecord(t, c, key, nil)
+		if len(c.groups) > 0 {
+			t.Errorf("a tombstone of a %T made a group", key)
+		}
+	}
+}
+
+func TestATombstoneOfAShareGroupDoesNotDeleteAGroupOfAnotherKind(t *testing.T) {
+	c := newCore(&Settings{}, &cluster{})
+	applyShareRecord(t, c, &coordrecord.ConsumerGroupMetadataKey{GroupId: "g"}, &coordrecord.ConsumerGroupMetadataValue{Epoch: 3})
+	applyShareRecord(t, c, &coordrecord.ShareGroupMetadataKey{GroupId: "g"}, nil)
+	if _, isShare := c.groups["g"].(*share.Group); isShare || c.groups["g"] == nil {
+		t.Errorf("the consumer group has become %v", c.groups["g"])
+	}
+}
