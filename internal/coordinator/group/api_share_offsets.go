@@ -141,7 +141,16 @@ func (c *Coordinator) AlterShareGroupOffsets(ctx runtime.Context, req *protocol.
 }
 
 func refuseShareAlter(_ *protocol.AlterShareGroupOffsetsRequest, r *protocol.AlterShareGroupOffsetsResponse, code protocol.ErrorCode) {
-	*r = protocol.AlterShareGroupOffsetsResponse{ErrorCode: code}
+	*r = protocol.AlterShareGroupOffsetsResponse{ErrorCode: code, ErrorMessage: invalidGroup(code)}
+}
+
+// invalidGroup is what tools print where a request names no group.
+func invalidGroup(code protocol.ErrorCode) *string {
+	message := "The group id is invalid."
+	if code != protocol.InvalidGroupId {
+		return nil
+	}
+	return &message
 }
 
 // Reply implements runtime.Call.
@@ -202,7 +211,7 @@ func (c *Coordinator) DeleteShareGroupOffsets(ctx runtime.Context, req *protocol
 }
 
 func refuseShareOffsetDelete(_ *protocol.DeleteShareGroupOffsetsRequest, r *protocol.DeleteShareGroupOffsetsResponse, code protocol.ErrorCode) {
-	*r = protocol.DeleteShareGroupOffsetsResponse{ErrorCode: code}
+	*r = protocol.DeleteShareGroupOffsetsResponse{ErrorCode: code, ErrorMessage: invalidGroup(code)}
 }
 
 // Reply implements runtime.Call. What is deleted comes first in the response, as Kafka

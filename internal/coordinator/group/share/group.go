@@ -20,6 +20,9 @@ const TimerSession uint8 = 48
 const AssignorName = "simple"
 
 const (
+	// firstEpoch is the group epoch and the assignment epoch of a group that never had a
+	// member.
+	firstEpoch = 1
 	// hurryMs is the longest that a member waits for its next heartbeat while the
 	// group has something to give out.
 	hurryMs = 1000
@@ -100,7 +103,7 @@ type Group struct {
 // New returns a group without members.
 func New(id string, around *Surroundings) *Group {
 	return &Group{
-		id: strings.Clone(id), around: around, checked: -1, state: newStates(),
+		id: strings.Clone(id), around: around, checked: -1, state: newStates(), epoch: firstEpoch, assignmentEpoch: firstEpoch,
 		target: map[string]assignor.Assignment{}, members: map[string]*member{}, topics: map[string]int{},
 	}
 }

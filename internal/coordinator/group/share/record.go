@@ -148,7 +148,7 @@ func (g *Group) Apply(key coordrecord.Key, value coordrecord.Value) (gone bool) 
 		v := value.(*coordrecord.ShareGroupMetadataValue)
 		g.epoch, g.metadataHash = v.Epoch, v.MetadataHash
 	case *coordrecord.ShareGroupTargetAssignmentMetadataKey:
-		g.assignmentEpoch, g.assignedMs = 0, 0
+		g.assignmentEpoch, g.assignedMs = firstEpoch, 0
 		if value != nil {
 			v := value.(*coordrecord.ShareGroupTargetAssignmentMetadataValue)
 			g.assignmentEpoch, g.assignedMs = v.AssignmentEpoch, v.AssignmentTimestamp
