@@ -1,9 +1,12 @@
 package group
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
@@ -39,6 +42,34 @@ func TestPartitionsThatATopicDoesNotHaveAreNotAssigned(t *testing.T) {
 	}
 	if call.ask == nil || call.ask.Topics[0].Partitions[0].Partition != 1 {
 		t.Errorf("the share coordinator is asked for %+v, want partition 1", call.ask)
+	}
+}
+
+func TestTheSubscriptionsOfAShareGroupAreBounded(t *testing.T) {
+	w := newWorld(t, nil)
+	var topics []string
+	for i := range 4000 {
+		topics = append(topics, fmt.Sprint(i, strings.Repeat("x", 245)))
+	}
+	var last *protocol.ShareGroupHeartbeatResponse
+	beat := func(member int, epoch int32, topics ...string) {
+		w.c.ShareGroupHeartbeat(ctx("c", 1), &protocol.ShareGroupHeartbeatRequest{
+			GroupId: "g", MemberId: fmt.Sprint("m", member), MemberEpoch: epoch, SubscribedTopicNames: topics,
+		}, func(r *protocol.ShareGroupHeartbeatResponse) { last = r })
+		w.Run()
+	}
+	members := classic.MaxGroupBytes / (4000 * 251) // a name has 249 bytes at most, and a length
+	for m := range members {
+		if beat(m, 0, topics...); last.ErrorCode != protocol.None {
+			t.Fatalf("member %d is refused: %s", m, last.ErrorCode)
+		}
+	}
+	if beat(members, 0, topics...); last.ErrorCode != protocol.GroupMaxSizeReached {
+		t.Errorf("one too many is answered %s", last.ErrorCode)
+	}
+	beat(0, 0, "t")
+	if beat(members, 0, topics...); last.ErrorCode != protocol.None {
+		t.Errorf("after another has unsubscribed, it is answered %s", last.ErrorCode)
 	}
 }
 

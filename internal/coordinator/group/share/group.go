@@ -88,6 +88,8 @@ type Group struct {
 	members map[string]*member
 	// topics counts the members that are subscribed to a topic.
 	topics map[string]int
+	// bytes is what the metadata of all members take in their records.
+	bytes int
 
 	state states
 	// refusedMs is when the share coordinator last refused something.
@@ -170,6 +172,7 @@ func (g *Group) count(m *member, by int) {
 			delete(g.topics, name)
 		}
 	}
+	g.bytes += by * m.bytes
 	g.complete = false
 }
 

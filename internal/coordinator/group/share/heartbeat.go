@@ -138,8 +138,16 @@ func (g *Group) subscribe(env classic.Env, call *HeartbeatCall, known *member) (
 	if known != nil && next.sameMetadata(known) {
 		return known, nil
 	}
-	if n := metadataBytes(next); n > env.Config.MaxRecordBytes {
-		return nil, refuse(protocol.InvalidRequest, "The subscription takes %d bytes, %d are allowed.", n, env.Config.MaxRecordBytes)
+	next.bytes = metadataBytes(next)
+	all := g.bytes + next.bytes
+	if known != nil {
+		all -= known.bytes
+	}
+	switch {
+	case next.bytes > env.Config.MaxRecordBytes:
+		return nil, refuse(protocol.InvalidRequest, "The subscription takes %d bytes, %d are allowed.", next.bytes, env.Config.MaxRecordBytes)
+	case all > classic.MaxGroupBytes:
+		return nil, refuse(protocol.GroupMaxSizeReached, "The subscriptions of all members take %d bytes, %d are allowed.", all, classic.MaxGroupBytes)
 	}
 	g.writeMember(env, next)
 	g.put(next)

@@ -23,6 +23,7 @@ type member struct {
 	clientID   string
 	clientHost string
 	topics     []string // in order, each once
+	bytes      int      // what all of this takes in its record
 
 	epoch         int32
 	previousEpoch int32

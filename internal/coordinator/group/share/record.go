@@ -202,6 +202,7 @@ func (g *Group) applyMember(memberID string, value coordrecord.Value) {
 	m := g.ensure(memberID)
 	m.rackID, m.clientID, m.clientHost = cloneNullable(v.RackId), strings.Clone(v.ClientId), strings.Clone(v.ClientHost)
 	m.topics = sortedSet(v.SubscribedTopicNames)
+	m.bytes = metadataBytes(m)
 	g.put(m)
 }
 
