@@ -29,13 +29,14 @@ type shareHeartbeatCall struct {
 	ask *protocol.InitializeShareGroupStateRequest
 }
 
-// Reply implements runtime.Call.
+// Reply implements runtime.Call. The share coordinator is asked first: whatever the
+// member lets follow, the end of the group even, comes after that. It is not told who
+// asks, for it may need longer than the request lives.
 func (h *shareHeartbeatCall) Reply() {
-	ctx := h.Context
-	h.HeartbeatCall.Reply()
 	if h.ask != nil {
-		h.c.initialize(ctx, h.ask, func(*protocol.InitializeShareGroupStateResponse, protocol.ErrorCode) {})
+		h.c.initialize(runtime.Context{}, h.ask, func(*protocol.InitializeShareGroupStateResponse, protocol.ErrorCode) {})
 	}
+	h.HeartbeatCall.Reply()
 }
 
 // initialize asks the share coordinator and lets the group know the answer. code tells
