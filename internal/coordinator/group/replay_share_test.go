@@ -2,14 +2,17 @@ package group
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -97,4 +100,39 @@ func TestATombstoneOfAShareGroupDoesNotDeleteAGroupOfAnotherKind(t *testing.T) {
 	if _, isShare := c.groups["g"].(*share.Group); isShare || c.groups["g"] == nil {
 		t.Errorf("the consumer group has become %v", c.groups["g"])
 	}
+}
+
+func TestManyMembersOfShareGroupsOnRealGoroutines(t *testing.T) {
+	c := New(Config{
+		Settings: DefaultSettings(), Partitions: 3, Log: runtimetest.NewLog(), Clock: wallClock{}, NewUUID: func() string { return "u" },
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	for p := range int32(3) {
+		c.OnElected(p, 1)
+	}
+	for !loaded(c) {
+		continue // it is the work of microseconds
+	}
+	c.setMetadata(&cluster{version: 1, topics: []consumer.Topic{{Name: "t", ID: protocol.UUID{1}, Partitions: 3}}})
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 100 {
+				epoch, group := int32(0), fmt.Sprint("g", g%4)
+				if i%10 == 9 {
+					epoch = -1
+				}
+				beaten := make(chan struct{})
+				c.ShareGroupHeartbeat(ctx("c", 1), &protocol.ShareGroupHeartbeatRequest{
+					GroupId: group, MemberId: fmt.Sprint(g), MemberEpoch: epoch, SubscribedTopicNames: []string{"t"},
+				}, func(*protocol.ShareGroupHeartbeatResponse) { close(beaten) })
+				<-beaten
+				deleted := make(chan struct{})
+				c.DeleteGroups(ctx("c", 2), &protocol.DeleteGroupsRequest{GroupsNames: []string{group, "g0"}}, func(*protocol.DeleteGroupsResponse) { close(deleted) })
+				<-deleted
+			}
+		})
+	}
+	wg.Wait()
+	c.Close()
 }
