@@ -18,7 +18,9 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/kafka/config"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 	"github.com/naru-stream/naru/internal/quorum/metalog"
@@ -182,11 +184,28 @@ func newGroups(n *Node) *group.Coordinator {
 		Migration:            migrationPolicy(v.String("group.consumer.migration.policy")),
 		Assignors:            knownAssignors(v.List("group.consumer.assignors"), n.log),
 	}
+	s.Share = share.Config{
+		SessionTimeoutMs:          v.Int32("group.share.session.timeout.ms"),
+		HeartbeatIntervalMs:       v.Int32("group.share.heartbeat.interval.ms"),
+		AssignmentIntervalMs:      v.Int32("group.share.assignment.interval.ms"),
+		MaxSize:                   int(v.Int32("group.share.max.size")),
+		InitializeRetryIntervalMs: max(v.Int64("group.share.initialize.retry.interval.ms"), s.CommitTimeoutMs),
+	}
 	return group.New(group.Config{
 		Settings: s, Partitions: v.Int32("offsets.topic.num.partitions"),
-		Log:   replica.TopicLog{Manager: n.replicas, Topic: group.TopicName},
-		Clock: clock{n.timer, time.Now()}, NewUUID: newUUID, Logger: n.log,
+		Log:       replica.TopicLog{Manager: n.replicas, Topic: group.TopicName},
+		EndOffset: n.highWatermark,
+		Clock:     clock{n.timer, time.Now()}, NewUUID: newUUID, Logger: n.log,
 	})
+}
+
+// highWatermark returns the end of a partition that this node leads.
+func (n *Node) highWatermark(topic string, partition int32) (int64, error) {
+	p := n.replicas.Partition(topic, partition)
+	if p == nil {
+		return 0, protocol.NotLeaderOrFollower
+	}
+	return p.HighWatermark(), nil
 }
 
 // clock is the time in which coordinators live. It starts at the wall's time and

@@ -175,7 +175,7 @@ func (n *Node) apply(c *metadata.Changes) {
 		case t.Name() == txn.TopicName:
 			n.leadTransactions(t)
 		case t.New == nil:
-			n.groups.OnTopicDeleted(t.Name())
+			n.groups.OnTopicDeleted(t.Name(), t.Old.ID)
 		}
 	}
 }

@@ -28,5 +28,6 @@ func scenarios() []scenario {
 		{"groups", groupAdmin},
 		{"joins", joins},
 		{"ids", producerIDs},
+		{"shares", shares},
 	}
 }

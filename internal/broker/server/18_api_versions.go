@@ -21,6 +21,7 @@ var supportedFeatures = []supportedFeature{
 	{"group.version", 0, 1},
 	{"kraft.version", 0, 1},
 	{"metadata.version", 7, 30},
+	{"share.version", 0, 1},
 	{"transaction.version", 0, 2},
 }
 

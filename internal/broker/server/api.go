@@ -59,5 +59,10 @@ func table() []row {
 		{protocol.KeyConsumerGroupDescribe, 0, 0, 1, later((*Broker).consumerGroupDescribe)},
 		{protocol.KeyListConfigResources, 0, 0, 1, inline((*Broker).listConfigResources)},
 		{protocol.KeyDescribeTopicPartitions, 0, 0, 0, inline((*Broker).describeTopicPartitions)},
+		{protocol.KeyShareGroupHeartbeat, 1, 1, 1, later((*Broker).shareGroupHeartbeat)},
+		{protocol.KeyShareGroupDescribe, 1, 1, 1, later((*Broker).shareGroupDescribe)},
+		{protocol.KeyDescribeShareGroupOffsets, 0, 0, 1, later((*Broker).describeShareGroupOffsets)},
+		{protocol.KeyAlterShareGroupOffsets, 0, 0, 0, later((*Broker).alterShareGroupOffsets)},
+		{protocol.KeyDeleteShareGroupOffsets, 0, 0, 0, later((*Broker).deleteShareGroupOffsets)},
 	}
 }

@@ -79,7 +79,8 @@ func (c *Coordinator) DeleteGroups(ctx runtime.Context, req *protocol.DeleteGrou
 	parts := c.split(req.GroupsNames)
 	all := newGather(len(parts), func() { done(res) })
 	for _, part := range parts {
-		call := &deleteCall{
+		call := &deleteGroupsCall{c: c}
+		call.deleteCall = deleteCall{
 			Request: &protocol.DeleteGroupsRequest{GroupsNames: part.groups}, Context: ctx, Refuse: refuseDelete,
 			Done: func(r *protocol.DeleteGroupsResponse) {
 				for i, at := range part.at {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -64,6 +65,9 @@ type Settings struct {
 	// Consumer are the settings of consumer groups.
 	Consumer consumer.Config
 
+	// Share are the settings of share groups.
+	Share share.Config
+
 	classic classic.Config
 }
 
@@ -88,6 +92,13 @@ func DefaultSettings() Settings {
 			Migration:            consumer.MigrationPolicy{Upgrade: true, Downgrade: true},
 			Assignors:            []string{"uniform", "range"},
 		},
+		Share: share.Config{
+			SessionTimeoutMs:          45_000,
+			HeartbeatIntervalMs:       5_000,
+			AssignmentIntervalMs:      1_000,
+			MaxSize:                   200,
+			InitializeRetryIntervalMs: 30_000,
+		},
 	}
 }
 
@@ -105,6 +116,13 @@ type Config struct {
 
 	// Clock is the time.
 	Clock runtime.Clock
+
+	// Persister keeps the state of share partitions. nil: nobody does, and share groups
+	// have no partitions to assign.
+	Persister Persister
+
+	// EndOffset returns the high watermark of a partition, for the lag of share groups.
+	EndOffset func(topic string, partition int32) (int64, error)
 
 	// NewUUID makes a random UUID in its usual form, for member ids.
 	NewUUID func() string
@@ -128,17 +146,24 @@ type Coordinator struct {
 	partitions atomic.Int32
 	metadata   atomic.Pointer[published]
 	rt         *runtime.Runtime
+	persister  Persister
+	endOffset  func(topic string, partition int32) (int64, error)
 }
 
 // New returns a coordinator that leads no partition yet.
 func New(cfg Config) *Coordinator {
-	return build(cfg, func(_ int32, settings *Settings, view consumer.Metadata) runtime.Core {
+	return build(cfg, func(_ int32, settings *Settings, view clusterView) runtime.Core {
 		return newCore(settings, view)
 	})
 }
 
-func build(cfg Config, makeCore func(partition int32, settings *Settings, view consumer.Metadata) runtime.Core) *Coordinator {
-	c := &Coordinator{settings: cfg.Settings, newUUID: cfg.NewUUID, clock: cfg.Clock}
+func build(cfg Config, makeCore func(partition int32, settings *Settings, view clusterView) runtime.Core) *Coordinator {
+	c := &Coordinator{
+		settings: cfg.Settings, newUUID: cfg.NewUUID, clock: cfg.Clock, persister: cfg.Persister, endOffset: cfg.EndOffset,
+	}
+	if c.persister == nil {
+		c.persister = noPersister{}
+	}
 	c.settings.classic = classic.Config{
 		MaxSize:                 cfg.Settings.MaxSize,
 		InitialRebalanceDelayMs: cfg.Settings.InitialRebalanceDelayMs,
@@ -151,7 +176,7 @@ func build(cfg Config, makeCore func(partition int32, settings *Settings, view c
 		Log:   cfg.Log,
 		Clock: cfg.Clock,
 		NewCore: func(partition int32) runtime.Core {
-			return makeCore(partition, &c.settings, c.metadata.Load().Metadata)
+			return makeCore(partition, &c.settings, c.metadata.Load().clusterView)
 		},
 		Go:              cfg.Go,
 		WriteTimeoutMs:  cfg.Settings.CommitTimeoutMs,
@@ -181,17 +206,18 @@ func (c *Coordinator) OnElected(partition, leaderEpoch int32) { c.rt.Elect(parti
 // OnResigned tells that this node does not lead the partition since leaderEpoch.
 func (c *Coordinator) OnResigned(partition, leaderEpoch int32) { c.rt.Resign(partition, leaderEpoch) }
 
-// OnTopicDeleted forgets all offsets committed for the topic.
-func (c *Coordinator) OnTopicDeleted(topic string) {
+// OnTopicDeleted forgets all offsets committed for the topic, and what share groups have
+// of it.
+func (c *Coordinator) OnTopicDeleted(topic string, id protocol.UUID) {
 	for _, partition := range c.rt.Partitions() {
-		c.tellTopicDeleted(partition, topic)
+		c.tellTopicDeleted(partition, topic, id)
 	}
 }
 
-func (c *Coordinator) tellTopicDeleted(partition int32, topic string) {
-	call := &topicDeleted{topic: topic}
+func (c *Coordinator) tellTopicDeleted(partition int32, topic string, id protocol.UUID) {
+	call := &topicDeleted{topic: topic, id: id}
 	call.retry = func() {
-		c.clock.AfterFunc(notReadyRetryMs, func() { c.tellTopicDeleted(partition, topic) })
+		c.clock.AfterFunc(notReadyRetryMs, func() { c.tellTopicDeleted(partition, topic, id) })
 	}
 	c.rt.Submit(partition, call)
 }

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/naru-stream/naru/internal/assert"
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
@@ -57,13 +57,16 @@ type core struct {
 	txns     transactions
 	expiring bool // timerExpiry is set
 
+	aroundShare share.Surroundings
+
 	key, value []byte // scratch for records
 }
 
-func newCore(settings *Settings, metadata consumer.Metadata) *core {
+func newCore(settings *Settings, metadata clusterView) *core {
 	return &core{
 		settings: settings, groups: make(map[string]memberGroup),
-		around: consumer.Surroundings{Config: &settings.Consumer, Metadata: metadata},
+		around:      consumer.Surroundings{Config: &settings.Consumer, Metadata: metadata},
+		aroundShare: share.Surroundings{Config: &settings.Share, Metadata: metadata},
 	}
 }
 
@@ -95,7 +98,7 @@ func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
 		c.describe(env, call)
 	case *consumerDescribeCall:
 		c.describeConsumers(env, call)
-	case *deleteCall:
+	case *deleteGroupsCall:
 		c.deleteGroups(env, call)
 	case *offsetDeleteCall:
 		c.deleteOffsets(env, call)
@@ -111,7 +114,7 @@ func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
 	case *metadataChanged:
 		c.takeMetadata(env, call)
 	default:
-		assert.That(false, "the group coordinator has no handler for %T", call)
+		c.handleShare(env, call)
 	}
 	c.watchExpiry(env)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -26,11 +27,15 @@ const describeNotFoundVersion = 6
 const (
 	classicType  = "classic"
 	consumerType = "consumer"
+	shareType    = "share"
 )
 
 func typeOf(g memberGroup) string {
-	if _, ok := g.(*consumer.Group); ok {
+	switch g.(type) {
+	case *consumer.Group:
 		return consumerType
+	case *share.Group:
+		return shareType
 	}
 	return classicType
 }
@@ -75,7 +80,7 @@ func (c *core) describe(env classic.Env, call *describeCall) {
 	env.Out.Answer(call)
 }
 
-func (c *core) deleteGroups(env classic.Env, call *deleteCall) {
+func (c *core) deleteGroups(env classic.Env, call *deleteGroupsCall) {
 	ids := call.Request.GroupsNames
 	call.Response.Results = make([]protocol.DeleteGroupsResponseDeletableGroupResult, len(ids))
 	for i, id := range ids {
@@ -86,7 +91,7 @@ func (c *core) deleteGroups(env classic.Env, call *deleteCall) {
 			out.ErrorCode = protocol.GroupIdNotFound
 			continue
 		}
-		if out.ErrorCode = g.ValidateDelete(); out.ErrorCode != protocol.None {
+		if out.ErrorCode = g.ValidateDelete(); out.ErrorCode != protocol.None || c.asksForState(env, call, i, g) {
 			continue
 		}
 		for _, topic := range c.offsets.Topics(id) {
@@ -172,6 +177,7 @@ func (c *core) expired(nowMs int64, g memberGroup, id, topic string, partition i
 // topicDeleted tells a partition that a topic is gone. It answers nobody.
 type topicDeleted struct {
 	topic string
+	id    protocol.UUID
 	retry func()
 }
 
@@ -191,5 +197,6 @@ func (c *core) forgetTopic(env classic.Env, call *topicDeleted) {
 			c.forgetOffset(env, group, call.topic, partition)
 		}
 	}
+	c.forgetShared(env, call.id)
 	env.Out.Answer(call)
 }

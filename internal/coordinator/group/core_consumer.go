@@ -6,6 +6,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -20,22 +21,22 @@ func (c *core) consumerHeartbeat(env classic.Env, call *consumer.HeartbeatCall) 
 	req := call.Request
 	g, exists := c.groups[req.GroupId]
 	old, isClassic := g.(*classic.Group)
+	group, isConsumer := g.(*consumer.Group)
 	joins := req.MemberEpoch == 0
 	switch {
-	case exists && !isClassic:
-		group := g.(*consumer.Group)
+	case isConsumer:
 		group.Heartbeat(env, call)
 		c.downgrade(env, group)
 	case !exists && !joins:
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Consumer group %s not found.", req.GroupId)
-	case !joins:
+	case exists && !isClassic || !joins:
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Group %s is not a consumer group.", req.GroupId)
 	case !exists && len(c.groups) >= MaxGroupsPerPartition:
 		refuseHeartbeatOf(env, call, protocol.GroupMaxSizeReached, "The coordinator has %d groups, more are not allowed.", len(c.groups))
 	case exists && old.State() != classic.Empty:
 		c.upgrade(env, call, old)
 	default:
-		group := consumer.New(req.GroupId, &c.around)
+		group = consumer.New(req.GroupId, &c.around)
 		if exists && group.Accepts(env, call) {
 			old.Delete(env)
 		}
@@ -98,7 +99,7 @@ func (c *core) describeConsumers(env classic.Env, call *consumerDescribeCall) {
 	env.Out.Answer(call)
 }
 
-// applyConsumer takes in a record of a consumer group. Records of kinds of groups that
+// applyConsumer takes in a record of a consumer or a share group. Records of kinds of groups that
 // came later than this code are skipped, as Kafka does, so that a downgrade stays
 // possible.
 func (c *core) applyConsumer(key, value []byte) error {
@@ -111,12 +112,17 @@ func (c *core) applyConsumer(key, value []byte) error {
 		return fmt.Errorf("decoding the key of a group's record: %w", err)
 	}
 	id, ok := consumer.GroupOf(k)
-	if !ok {
+	shareID, isShare := share.GroupOf(k)
+	if !ok && !isShare {
 		return nil
 	}
 	v, _, err := coordrecord.Group.ParseValue(k, value)
 	if err != nil {
-		return fmt.Errorf("decoding a record of group %q: %w", id, err)
+		return fmt.Errorf("decoding a record of group %q: %w", id+shareID, err)
+	}
+	if isShare {
+		c.applyShare(shareID, k, v)
+		return nil
 	}
 	g, ok := c.groups[id].(*consumer.Group)
 	if !ok {

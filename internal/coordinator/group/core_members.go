@@ -29,6 +29,8 @@ func (c *core) join(env classic.Env, call *joinCall) {
 		}
 		group.Join(env, &call.JoinCall, call.newMemberID)
 		c.downgrade(env, group)
+	default:
+		answerJoin(env, call, "", protocol.InconsistentGroupProtocol)
 	}
 }
 

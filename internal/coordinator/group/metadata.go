@@ -5,11 +5,18 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
-// image is the cluster's metadata as consumer groups see it.
+// clusterView is the cluster's metadata as groups of all kinds see it.
+type clusterView interface {
+	consumer.Metadata
+	share.Metadata
+}
+
+// image is the cluster's metadata as groups see it.
 type image struct {
 	of      *metadata.Image
 	version int64
@@ -42,24 +49,39 @@ func topicOf(t *metadata.Topic) (consumer.Topic, bool) {
 
 // Settings that groups read themselves.
 const (
-	sessionTimeout           = "consumer.session.timeout.ms"
-	heartbeatInterval        = "consumer.heartbeat.interval.ms"
-	assignmentInterval       = "consumer.assignment.interval.ms"
-	brokerAssignmentInterval = "group.consumer.assignment.interval.ms"
+	sessionTimeout          = "consumer.session.timeout.ms"
+	heartbeatInterval       = "consumer.heartbeat.interval.ms"
+	assignmentInterval      = "consumer.assignment.interval.ms"
+	shareSessionTimeout     = "share.session.timeout.ms"
+	shareHeartbeatInterval  = "share.heartbeat.interval.ms"
+	shareAssignmentInterval = "share.assignment.interval.ms"
+	// brokerPrefix makes the broker's setting of a group's.
+	brokerPrefix = "group."
 )
+
+// ShareOverrides implements share.Metadata.
+func (i image) ShareOverrides(group string) share.Overrides {
+	return i.overrides(group, shareSessionTimeout, shareHeartbeatInterval, shareAssignmentInterval)
+}
 
 // Overrides implements consumer.Metadata.
 func (i image) Overrides(group string) consumer.Overrides {
+	return i.overrides(group, sessionTimeout, heartbeatInterval, assignmentInterval)
+}
+
+// overrides reads the settings of these names. The assignment interval may be set for
+// all groups, too, while the broker runs.
+func (i image) overrides(group, session, heartbeat, assignment string) consumer.Overrides {
 	own := i.of.Config(metadata.ConfigResource{Type: metadata.ResourceGroup, Name: group})
-	out := consumer.Overrides{AssignmentIntervalMs: number(own, assignmentInterval)}
+	out := consumer.Overrides{AssignmentIntervalMs: number(own, assignment)}
 	if out.AssignmentIntervalMs == nil {
 		all := i.of.Config(metadata.ConfigResource{Type: metadata.ResourceBroker})
-		out.AssignmentIntervalMs = number(all, brokerAssignmentInterval)
+		out.AssignmentIntervalMs = number(all, brokerPrefix+assignment)
 	}
-	if ms := number(own, sessionTimeout); ms != nil {
+	if ms := number(own, session); ms != nil {
 		out.SessionTimeoutMs = *ms
 	}
-	if ms := number(own, heartbeatInterval); ms != nil {
+	if ms := number(own, heartbeat); ms != nil {
 		out.HeartbeatIntervalMs = *ms
 	}
 	return out
@@ -87,7 +109,7 @@ func (c *Coordinator) OnMetadata(changes *metadata.Changes) {
 	}
 }
 
-// matters tells whether consumer groups have to know.
+// matters tells whether groups have to know.
 func matters(changes *metadata.Changes) bool {
 	for i := range changes.Topics {
 		t := &changes.Topics[i]
@@ -103,7 +125,7 @@ func matters(changes *metadata.Changes) bool {
 	return false
 }
 
-func (c *Coordinator) setMetadata(to consumer.Metadata) {
+func (c *Coordinator) setMetadata(to clusterView) {
 	c.metadata.Store(&published{to})
 	for _, partition := range c.rt.Partitions() {
 		c.tellMetadata(partition)
@@ -111,18 +133,18 @@ func (c *Coordinator) setMetadata(to consumer.Metadata) {
 }
 
 // published is the metadata that partitions start with.
-type published struct{ consumer.Metadata }
+type published struct{ clusterView }
 
 // tellMetadata tells a partition the newest metadata, later if it is not ready.
 func (c *Coordinator) tellMetadata(partition int32) {
-	call := &metadataChanged{to: c.metadata.Load().Metadata}
+	call := &metadataChanged{to: c.metadata.Load().clusterView}
 	call.retry = func() { c.clock.AfterFunc(notReadyRetryMs, func() { c.tellMetadata(partition) }) }
 	c.rt.Submit(partition, call)
 }
 
 // metadataChanged tells a partition of new metadata. It answers nobody.
 type metadataChanged struct {
-	to    consumer.Metadata
+	to    clusterView
 	retry func()
 }
 
@@ -139,7 +161,7 @@ func (m *metadataChanged) Fail(code protocol.ErrorCode) {
 // takeMetadata takes in new metadata. The groups learn of it with their next heartbeats.
 func (c *core) takeMetadata(env classic.Env, call *metadataChanged) {
 	if call.to.Version() > c.around.Metadata.Version() {
-		c.around.Metadata = call.to
+		c.around.Metadata, c.aroundShare.Metadata = call.to, call.to
 	}
 	env.Out.Answer(call)
 }

@@ -193,7 +193,7 @@ func (s *script) step(op string, a args) {
 	case "group-settings":
 		s.setOverrides(a)
 	case "topic-deleted":
-		s.c.OnTopicDeleted(a.words[0])
+		s.c.OnTopicDeleted(a.words[0], s.topicIDs[a.words[0]])
 	case "pass":
 		ms, err := strconv.Atoi(strings.TrimSuffix(a.words[0], "ms"))
 		if err != nil {
@@ -215,7 +215,9 @@ func (s *script) step(op string, a args) {
 	case "log":
 		s.printLog()
 	default:
-		a.Fatalf("unknown step %q", op)
+		if !s.stepShare(op, a) {
+			a.Fatalf("unknown step %q", op)
+		}
 	}
 }
 
@@ -240,6 +242,8 @@ func (s *script) reset(a args) {
 		set.RetentionCheckIntervalMs = int64(a.num("check", 600_000))
 		set.MaxBatchBytes = a.num("max-batch", 1_048_588)
 		set.OffsetMetadataMaxBytes = a.num("max-metadata", 4096)
+		set.Share.MaxSize = a.num("max-size", 1000)
+		set.Share.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
 		set.Consumer.MaxSize = a.num("max-size", 1000)
 		set.Consumer.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
 		policy := a.str("migration", "bidirectional")
@@ -248,6 +252,7 @@ func (s *script) reset(a args) {
 		}
 		set.Consumer.Assignors = strings.Split(a.str("assignors", "uniform,range"), ",")
 	})
+	s.persister.say = s.say
 	s.shown = [testPartitions]int{}
 }
 
@@ -560,6 +565,9 @@ func describeRecord(t testing.TB, key, value []byte) string {
 		}
 		return fmt.Sprintf("v%d %s", version, g)
 	default:
+		if text, ok := describeShareRecord(t, key, value); ok {
+			return text
+		}
 		return describeConsumerRecord(t, key, value)
 	}
 }

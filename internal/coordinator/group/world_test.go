@@ -9,6 +9,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -30,12 +31,17 @@ type world struct {
 	// unwritten excuses a group without offsets that is in its first rebalance from
 	// being in the log: it was one of offsets only, of which no record tells.
 	unwritten bool
+	// persister is the share coordinator.
+	persister *memoryPersister
+	// topicIDs are the ids of topics, also of those that are gone.
+	topicIDs map[string]protocol.UUID
 }
 
 const testPartitions = 3
 
 func newWorld(t testing.TB, change func(*Settings)) *world {
-	w := &world{World: runtimetest.NewWorld(1_000_000), t: t, log: runtimetest.NewLog(), settings: DefaultSettings(), cluster: &cluster{}}
+	w := &world{World: runtimetest.NewWorld(1_000_000), t: t, log: runtimetest.NewLog(), settings: DefaultSettings(), cluster: &cluster{}, topicIDs: map[string]protocol.UUID{}}
+	w.persister = newMemoryPersister(w)
 	if change != nil {
 		change(&w.settings)
 	}
@@ -50,12 +56,12 @@ func (w *world) start() {
 	w.epoch++
 	w.c = build(Config{
 		Settings: w.settings, Partitions: testPartitions, Log: w.log, Clock: w.World, Go: w.Go,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), Persister: w.persister, EndOffset: endOffset,
 		NewUUID: func() string {
 			w.uuids++
 			return fmt.Sprint(w.uuids)
 		},
-	}, func(partition int32, settings *Settings, view consumer.Metadata) runtime.Core {
+	}, func(partition int32, settings *Settings, view clusterView) runtime.Core {
 		c := newCore(settings, view)
 		cores[partition] = c
 		return watched{c, func() {
@@ -104,6 +110,9 @@ func (c *cluster) Topics(yield func(consumer.Topic) bool) { slices.Values(c.topi
 // Overrides implements consumer.Metadata.
 func (c *cluster) Overrides(group string) consumer.Overrides { return c.overrides[group] }
 
+// ShareOverrides implements share.Metadata.
+func (c *cluster) ShareOverrides(group string) share.Overrides { return c.overrides[group] }
+
 // setTopic creates a topic, gives it more partitions, or deletes it: 0 partitions. A
 // topic that is created again has another id.
 func (w *world) setTopic(name string, partitions int32) {
@@ -118,6 +127,7 @@ func (w *world) setTopic(name string, partitions int32) {
 	}
 	if partitions > 0 {
 		next.topics = append(next.topics, topic)
+		w.topicIDs[name] = topic.ID
 	}
 	slices.SortFunc(next.topics, func(a, b consumer.Topic) int { return strings.Compare(a.Name, b.Name) })
 	w.cluster = next

@@ -36,7 +36,7 @@ var consumerGroupKeys = []Key{
 		Why: "buffers are pooled for the whole broker",
 		Doc: "Largest write buffer in bytes the coordinator keeps for reuse."},
 	{Name: "group.coordinator.rebalance.protocols", Type: List, Default: "classic,consumer,streams", Valid: nonEmptyListOf("consumer", "classic", "share", "streams"),
-		Doc: "Group protocols that are served. Of those listed, only those that the broker advertises are."},
+		Doc: "Group protocols that are served. Of those listed, only those that the broker advertises are. Share groups are served as the feature share.version says, listed or not."},
 	{Name: "group.coordinator.threads", Type: Int, Default: "4", Valid: atLeast(1), Status: Accepted,
 		Why: "each partition of the offsets topic is served in order, and GOMAXPROCS decides how many at once",
 		Doc: "Threads of the group coordinator."},

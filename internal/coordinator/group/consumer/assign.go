@@ -26,23 +26,30 @@ func (g *Group) subscribed() []string {
 	return slices.Compact(names)
 }
 
-// hash stands for all that an assignment depends on beside the members: which of the
-// topics that they are subscribed to there are, with how many partitions. 0: none.
+// hash stands for all that an assignment depends on beside the members.
 func (g *Group) hash() int64 {
-	sum := fnv.New64a()
-	found := false
+	var topics []Topic
 	for _, name := range g.subscribed() {
 		if t, ok := g.around.Metadata.Topic(name); ok {
-			found = true
-			_, _ = sum.Write([]byte(name)) // documented never to fail
-			_, _ = sum.Write(t.ID[:])
-			var n [4]byte
-			binary.BigEndian.PutUint32(n[:], uint32(t.Partitions))
-			_, _ = sum.Write(n[:])
+			topics = append(topics, t)
 		}
 	}
-	if !found {
+	return HashTopics(topics)
+}
+
+// HashTopics stands for which topics there are, with how many partitions. 0: none.
+func HashTopics(topics []Topic) int64 {
+	if len(topics) == 0 {
 		return 0
+	}
+	sum := fnv.New64a()
+	for i := range topics {
+		t := &topics[i]
+		_, _ = sum.Write([]byte(t.Name)) // documented never to fail
+		_, _ = sum.Write(t.ID[:])
+		var n [4]byte
+		binary.BigEndian.PutUint32(n[:], uint32(t.Partitions))
+		_, _ = sum.Write(n[:])
 	}
 	return int64(sum.Sum64())
 }

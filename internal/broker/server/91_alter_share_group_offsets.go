@@ -1,0 +1,12 @@
+package server
+
+import "github.com/naru-stream/naru/internal/kafka/protocol"
+
+// alterShareGroupOffsets sets where a share group without members starts to read.
+func (b *Broker) alterShareGroupOffsets(c *call, r *protocol.AlterShareGroupOffsetsRequest) {
+	if !b.servesShareGroups() {
+		c.respond(&protocol.AlterShareGroupOffsetsResponse{ErrorCode: protocol.UnsupportedVersion})
+		return
+	}
+	b.Groups.AlterShareGroupOffsets(c.context(), r, reply[protocol.AlterShareGroupOffsetsResponse](c))
+}
