@@ -18,6 +18,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -181,6 +182,14 @@ func newGroups(n *Node) *group.Coordinator {
 		MaxSize:              int(v.Int32("group.consumer.max.size")),
 		Migration:            migrationPolicy(v.String("group.consumer.migration.policy")),
 		Assignors:            knownAssignors(v.List("group.consumer.assignors"), n.log),
+	}
+	s.Streams = streams.Config{
+		SessionTimeoutMs:        v.Int32("group.streams.session.timeout.ms"),
+		HeartbeatIntervalMs:     v.Int32("group.streams.heartbeat.interval.ms"),
+		AssignmentIntervalMs:    v.Int32("group.streams.assignment.interval.ms"),
+		InitialRebalanceDelayMs: v.Int32("group.streams.initial.rebalance.delay.ms"),
+		StandbyReplicas:         v.Int32("group.streams.num.standby.replicas"),
+		MaxSize:                 int(v.Int32("group.streams.max.size")),
 	}
 	return group.New(group.Config{
 		Settings: s, Partitions: v.Int32("offsets.topic.num.partitions"),

@@ -59,5 +59,7 @@ func table() []row {
 		{protocol.KeyConsumerGroupDescribe, 0, 0, 1, later((*Broker).consumerGroupDescribe)},
 		{protocol.KeyListConfigResources, 0, 0, 1, inline((*Broker).listConfigResources)},
 		{protocol.KeyDescribeTopicPartitions, 0, 0, 0, inline((*Broker).describeTopicPartitions)},
+		{protocol.KeyStreamsGroupHeartbeat, 0, 0, 0, later((*Broker).streamsGroupHeartbeat)},
+		{protocol.KeyStreamsGroupDescribe, 0, 0, 0, later((*Broker).streamsGroupDescribe)},
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -64,6 +65,9 @@ type Settings struct {
 	// Consumer are the settings of consumer groups.
 	Consumer consumer.Config
 
+	// Streams are the settings of streams groups.
+	Streams streams.Config
+
 	classic classic.Config
 }
 
@@ -87,6 +91,13 @@ func DefaultSettings() Settings {
 			MaxSize:              math.MaxInt32,
 			Migration:            consumer.MigrationPolicy{Upgrade: true, Downgrade: true},
 			Assignors:            []string{"uniform", "range"},
+		},
+		Streams: streams.Config{
+			SessionTimeoutMs:        45_000,
+			HeartbeatIntervalMs:     5_000,
+			AssignmentIntervalMs:    1_000,
+			InitialRebalanceDelayMs: 3_000,
+			MaxSize:                 math.MaxInt32,
 		},
 	}
 }
@@ -132,12 +143,12 @@ type Coordinator struct {
 
 // New returns a coordinator that leads no partition yet.
 func New(cfg Config) *Coordinator {
-	return build(cfg, func(_ int32, settings *Settings, view consumer.Metadata) runtime.Core {
+	return build(cfg, func(_ int32, settings *Settings, view clusterView) runtime.Core {
 		return newCore(settings, view)
 	})
 }
 
-func build(cfg Config, makeCore func(partition int32, settings *Settings, view consumer.Metadata) runtime.Core) *Coordinator {
+func build(cfg Config, makeCore func(partition int32, settings *Settings, view clusterView) runtime.Core) *Coordinator {
 	c := &Coordinator{settings: cfg.Settings, newUUID: cfg.NewUUID, clock: cfg.Clock}
 	c.settings.classic = classic.Config{
 		MaxSize:                 cfg.Settings.MaxSize,
@@ -151,7 +162,7 @@ func build(cfg Config, makeCore func(partition int32, settings *Settings, view c
 		Log:   cfg.Log,
 		Clock: cfg.Clock,
 		NewCore: func(partition int32) runtime.Core {
-			return makeCore(partition, &c.settings, c.metadata.Load().Metadata)
+			return makeCore(partition, &c.settings, c.metadata.Load().clusterView)
 		},
 		Go:              cfg.Go,
 		WriteTimeoutMs:  cfg.Settings.CommitTimeoutMs,

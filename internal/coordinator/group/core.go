@@ -10,6 +10,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
@@ -52,6 +53,7 @@ type memberGroup interface {
 type core struct {
 	settings *Settings
 	around   consumer.Surroundings
+	streams  streams.Surroundings
 	groups   map[string]memberGroup
 	offsets  offsets.Store
 	txns     transactions
@@ -60,10 +62,11 @@ type core struct {
 	key, value []byte // scratch for records
 }
 
-func newCore(settings *Settings, metadata consumer.Metadata) *core {
+func newCore(settings *Settings, metadata clusterView) *core {
 	return &core{
 		settings: settings, groups: make(map[string]memberGroup),
-		around: consumer.Surroundings{Config: &settings.Consumer, Metadata: metadata},
+		around:  consumer.Surroundings{Config: &settings.Consumer, Metadata: metadata},
+		streams: streams.Surroundings{Config: &settings.Streams, Metadata: metadata},
 	}
 }
 
@@ -108,6 +111,10 @@ func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
 		c.stage(env, call)
 	case *endCall:
 		c.end(env, call)
+	case *streams.HeartbeatCall:
+		c.streamsHeartbeat(env, call)
+	case *streamsDescribeCall:
+		c.describeStreams(env, call)
 	case *metadataChanged:
 		c.takeMetadata(env, call)
 	default:

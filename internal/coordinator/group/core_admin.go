@@ -7,6 +7,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -26,11 +27,15 @@ const describeNotFoundVersion = 6
 const (
 	classicType  = "classic"
 	consumerType = "consumer"
+	streamsType  = "streams"
 )
 
 func typeOf(g memberGroup) string {
-	if _, ok := g.(*consumer.Group); ok {
+	switch g.(type) {
+	case *consumer.Group:
 		return consumerType
+	case *streams.Group:
+		return streamsType
 	}
 	return classicType
 }

@@ -20,15 +20,15 @@ func (c *core) consumerHeartbeat(env classic.Env, call *consumer.HeartbeatCall) 
 	req := call.Request
 	g, exists := c.groups[req.GroupId]
 	old, isClassic := g.(*classic.Group)
+	group, isConsumer := g.(*consumer.Group)
 	joins := req.MemberEpoch == 0
 	switch {
-	case exists && !isClassic:
-		group := g.(*consumer.Group)
+	case isConsumer:
 		group.Heartbeat(env, call)
 		c.downgrade(env, group)
 	case !exists && !joins:
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Consumer group %s not found.", req.GroupId)
-	case !joins:
+	case exists && !(joins && isClassic):
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Group %s is not a consumer group.", req.GroupId)
 	case !exists && len(c.groups) >= MaxGroupsPerPartition:
 		refuseHeartbeatOf(env, call, protocol.GroupMaxSizeReached, "The coordinator has %d groups, more are not allowed.", len(c.groups))
@@ -112,7 +112,7 @@ func (c *core) applyConsumer(key, value []byte) error {
 	}
 	id, ok := consumer.GroupOf(k)
 	if !ok {
-		return nil
+		return c.applyStreams(k, value)
 	}
 	v, _, err := coordrecord.Group.ParseValue(k, value)
 	if err != nil {

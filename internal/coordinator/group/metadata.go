@@ -103,7 +103,7 @@ func matters(changes *metadata.Changes) bool {
 	return false
 }
 
-func (c *Coordinator) setMetadata(to consumer.Metadata) {
+func (c *Coordinator) setMetadata(to clusterView) {
 	c.metadata.Store(&published{to})
 	for _, partition := range c.rt.Partitions() {
 		c.tellMetadata(partition)
@@ -111,18 +111,18 @@ func (c *Coordinator) setMetadata(to consumer.Metadata) {
 }
 
 // published is the metadata that partitions start with.
-type published struct{ consumer.Metadata }
+type published struct{ clusterView }
 
 // tellMetadata tells a partition the newest metadata, later if it is not ready.
 func (c *Coordinator) tellMetadata(partition int32) {
-	call := &metadataChanged{to: c.metadata.Load().Metadata}
+	call := &metadataChanged{to: c.metadata.Load().clusterView}
 	call.retry = func() { c.clock.AfterFunc(notReadyRetryMs, func() { c.tellMetadata(partition) }) }
 	c.rt.Submit(partition, call)
 }
 
 // metadataChanged tells a partition of new metadata. It answers nobody.
 type metadataChanged struct {
-	to    consumer.Metadata
+	to    clusterView
 	retry func()
 }
 
@@ -139,7 +139,7 @@ func (m *metadataChanged) Fail(code protocol.ErrorCode) {
 // takeMetadata takes in new metadata. The groups learn of it with their next heartbeats.
 func (c *core) takeMetadata(env classic.Env, call *metadataChanged) {
 	if call.to.Version() > c.around.Metadata.Version() {
-		c.around.Metadata = call.to
+		c.around.Metadata, c.streams.Metadata = call.to, call.to
 	}
 	env.Out.Answer(call)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -55,7 +56,7 @@ func (w *world) start() {
 			w.uuids++
 			return fmt.Sprint(w.uuids)
 		},
-	}, func(partition int32, settings *Settings, view consumer.Metadata) runtime.Core {
+	}, func(partition int32, settings *Settings, view clusterView) runtime.Core {
 		c := newCore(settings, view)
 		cores[partition] = c
 		return watched{c, func() {
@@ -76,6 +77,7 @@ type cluster struct {
 	version   int64
 	topics    []consumer.Topic // by name
 	overrides map[string]consumer.Overrides
+	streams   map[string]streams.Overrides
 }
 
 // Version implements consumer.Metadata.
@@ -104,10 +106,13 @@ func (c *cluster) Topics(yield func(consumer.Topic) bool) { slices.Values(c.topi
 // Overrides implements consumer.Metadata.
 func (c *cluster) Overrides(group string) consumer.Overrides { return c.overrides[group] }
 
+// StreamsOverrides implements streams.Metadata.
+func (c *cluster) StreamsOverrides(group string) streams.Overrides { return c.streams[group] }
+
 // setTopic creates a topic, gives it more partitions, or deletes it: 0 partitions. A
 // topic that is created again has another id.
 func (w *world) setTopic(name string, partitions int32) {
-	next := &cluster{version: w.cluster.version + 1, overrides: w.cluster.overrides}
+	next := &cluster{version: w.cluster.version + 1, overrides: w.cluster.overrides, streams: w.cluster.streams}
 	topic := consumer.Topic{Name: name, ID: protocol.UUID{13: 1, 14: byte(next.version >> 8), 15: byte(next.version)}, Partitions: partitions}
 	for _, t := range w.cluster.topics {
 		if t.Name != name {
