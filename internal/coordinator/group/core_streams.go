@@ -24,6 +24,8 @@ func (c *core) streamsHeartbeat(env classic.Env, call *streams.HeartbeatCall) {
 	switch {
 	case isStreams:
 		group.Heartbeat(env, call)
+	case !exists && req.MemberEpoch < 0:
+		refuseStreams(env, call, protocol.GroupIdNotFound, "Group %s not found.", req.GroupId)
 	case !exists && !joins:
 		refuseStreams(env, call, protocol.GroupIdNotFound, "Streams group %s not found.", req.GroupId)
 	case exists && !(joins && isClassic && old.State() == classic.Empty):
