@@ -85,6 +85,7 @@ func (g *Group) askShutdown(memberID string) {
 // plan is what a heartbeat is about to change. Nothing has been changed yet.
 type plan struct {
 	known      *member // nil: the member is new
+	epoch      int32   // of the member before
 	member     *member
 	topology   *topology.Topology
 	stale      bool // the member's topology is older than the group's
@@ -106,7 +107,7 @@ func (g *Group) plan(call *HeartbeatCall) (*plan, *refusal) {
 		if no := p.known.checkEpoch(req); no != nil {
 			return nil, no
 		}
-		p.member = p.known.updated(call)
+		p.member, p.epoch = p.known.updated(call), p.known.epoch
 	case joins:
 		p.member = newMember(req.MemberId).updated(call)
 	default:
@@ -225,8 +226,12 @@ func (g *Group) beat(env classic.Env, call *HeartbeatCall) *refusal {
 	}
 	res.MemberId, res.MemberEpoch = m.id, m.epoch
 	res.HeartbeatIntervalMs = own(g.overrides().HeartbeatIntervalMs, g.around.Config.HeartbeatIntervalMs)
-	if req.MemberEpoch == joinEpoch || !m.assigned.equal(p.member.assigned) {
-		g.tellTasks(res, m)
+	changed := req.MemberEpoch == joinEpoch || !m.assigned.equal(p.member.assigned)
+	if changed || req.MemberEpoch != p.epoch || reportedBy(req).differs(m.assigned) {
+		tellTasks(res, m)
+	}
+	if changed && m.endpoint != nil {
+		g.endpointEpoch++
 	}
 	g.tellEndpoints(res, m, req.EndpointInformationEpoch, isNew)
 	if problem := g.configured.Problem; problem != nil {
@@ -265,16 +270,15 @@ func (g *Group) carryOut(env classic.Env, p *plan) {
 	}
 }
 
-// tellTasks puts what the member has into the answer.
-func (g *Group) tellTasks(res *protocol.StreamsGroupHeartbeatResponse, m *member) {
+// tellTasks puts what the member has into the answer: when that has changed, and when the
+// member does not know, because an answer was lost. Kafka 4.3 leaves it then without its
+// tasks, or with those that it should give up.
+func tellTasks(res *protocol.StreamsGroupHeartbeatResponse, m *member) {
 	for kind, to := range []*[]protocol.StreamsGroupHeartbeatResponseTaskIds{&res.ActiveTasks, &res.StandbyTasks, &res.WarmupTasks} {
 		*to = []protocol.StreamsGroupHeartbeatResponseTaskIds{}
 		eachSubtopology(sortedTasks(m.assigned[kind]), func(subtopology string, partitions []int32) {
 			*to = append(*to, protocol.StreamsGroupHeartbeatResponseTaskIds{SubtopologyId: subtopology, Partitions: partitions})
 		})
-	}
-	if m.endpoint != nil {
-		g.endpointEpoch++
 	}
 }
 

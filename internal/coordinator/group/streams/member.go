@@ -98,6 +98,13 @@ func (r reported) within(h holding) bool {
 	})
 }
 
+// differs tells whether the member reports something else than that.
+func (r reported) differs(h holding) bool {
+	n := 0
+	r.find(func(int, assignor.Task) bool { n++; return false })
+	return r.known && (n != len(h[active])+len(h[standby])+len(h[warmup]) || !r.within(h))
+}
+
 // tag is a client tag.
 type tag = coordrecord.StreamsGroupMemberMetadataValueKeyValue
 

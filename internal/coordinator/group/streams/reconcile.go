@@ -83,4 +83,3 @@ func (g *Group) taken(kind int, t assignor.Task, process string) bool {
 	}
 	return false
 }
-

@@ -66,7 +66,9 @@ func targetValue(a assignor.Assignment) *coordrecord.StreamsGroupTargetAssignmen
 	return &coordrecord.StreamsGroupTargetAssignmentMemberValue{ActiveTasks: ids(a.Active), StandbyTasks: ids(a.Standby)}
 }
 
-func targetBytes(a assignor.Assignment) int { return len(coordrecord.AppendValue(nil, targetValue(a), 0)) }
+func targetBytes(a assignor.Assignment) int {
+	return len(coordrecord.AppendValue(nil, targetValue(a), 0))
+}
 
 func (g *Group) writeTarget(env classic.Env, memberID string) {
 	write(env, &coordrecord.StreamsGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID}, targetValue(g.target[memberID]))

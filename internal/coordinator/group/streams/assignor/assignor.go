@@ -50,6 +50,9 @@ type Spec struct {
 
 // Assign returns what every member gets, in the order of the members.
 func Assign(s *Spec) []Assignment {
+	if len(s.Members) == 0 {
+		return nil
+	}
 	a := newAssigning(s)
 	a.assignActive(a.tasks(false))
 	if s.StandbyReplicas > 0 {
