@@ -8,6 +8,7 @@
 //
 //	server ─▶ Coordinator ─▶ runtime.Submit(partition) ─▶ core ─┬▶ classic.Group   (members
 //	                                                            ├▶ consumer.Group   of groups)
+//	                                                            ├▶ streams.Group
 //	                                                            └▶ offsets.Store   (offsets)
 //
 // A request about several groups is cut into one call per partition and put together
@@ -17,10 +18,10 @@
 // consumer protocol: upgrade and downgrade in core_consumer.go.
 //
 // Neighbours: classic is one group of the classic protocol, consumer one of the consumer
-// protocol (KIP-848), offsets the committed offsets; share and streams groups take their
-// places beside them, behind the interface memberGroup. internal/quorum/metadata tells
-// which topics there are. internal/coordinator/runtime runs the core, writes its
-// records and lets answers wait until they are committed.
+// protocol (KIP-848), streams one streams group (KIP-1071), offsets the committed
+// offsets; share groups take their place beside them, behind the interface memberGroup.
+// internal/quorum/metadata tells which topics there are. internal/coordinator/runtime
+// runs the core, writes its records and lets answers wait until they are committed.
 //
 // Invariants: a core touches no clock, lock or randomness; a group id names one group
 // of one kind; every group that has an offset exists; what a core remembers of a
