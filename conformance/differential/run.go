@@ -25,6 +25,7 @@ var servedVersions = map[protocol.APIKey][2]int16{
 	protocol.KeyDeleteGroups: {0, 2}, protocol.KeyIncrementalAlterConfigs: {0, 1}, protocol.KeyOffsetDelete: {0, 0},
 	protocol.KeyDescribeQuorum: {0, 2}, protocol.KeyDescribeCluster: {0, 2}, protocol.KeyUnregisterBroker: {0, 0},
 	protocol.KeyListConfigResources: {0, 1}, protocol.KeyDescribeTopicPartitions: {0, 0},
+	protocol.KeyStreamsGroupHeartbeat: {0, 0}, protocol.KeyStreamsGroupDescribe: {0, 0},
 }
 
 // scenario is a named piece of conversation, independent of all others but for those that come before it.

@@ -28,5 +28,7 @@ func scenarios() []scenario {
 		{"groups", groupAdmin},
 		{"joins", joins},
 		{"ids", producerIDs},
+		{"streams-forms", streamsForms},
+		{"streams-life", streamsLife},
 	}
 }

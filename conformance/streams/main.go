@@ -10,6 +10,7 @@
 //
 //	go run ./streams -protocol streams -guarantee exactly_once_v2 -kills 10 -seed 1
 //	go run ./streams -server kafka -protocol classic -guarantee at_least_once
+//	go run ./streams -tools
 package main
 
 import (
@@ -41,6 +42,7 @@ import (
 const (
 	partitions = 3
 	instances  = 2
+	threads    = "2" // of an instance
 	// linesPerKill are produced before everything and after every kill.
 	linesPerKill = 200
 	exactlyOnce  = "exactly_once_v2"
@@ -86,9 +88,17 @@ func main() {
 	limit := flag.Duration("limit", 15*time.Minute, "of the whole run")
 	verbose := flag.Bool("v", false, "print what the instances print")
 	keep := flag.Bool("keep", false, "keep the directory of the run")
+	tools := flag.Bool("tools", false, "compare what kafka-streams-groups.sh prints on Apache Kafka and on Naru")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), *limit)
 	defer cancel()
+	if *tools {
+		if err := compareTools(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "FAILED:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	err := run(ctx, r, *kills, *verbose, *keep)
 	text, _ := json.Marshal(r)
 	fmt.Println(string(text))
@@ -220,7 +230,7 @@ func (w *world) killBroker() {
 func (w *world) instance(n int) {
 	defer w.running.Done()
 	for !w.stop.Load() && w.ctx.Err() == nil {
-		argv := append(append([]string{}, w.app...), w.addr, "words", w.r.Protocol, w.r.Guarantee, filepath.Join(w.dir, fmt.Sprint("state-", n)))
+		argv := append(append([]string{}, w.app...), w.addr, "words", w.r.Protocol, w.r.Guarantee, filepath.Join(w.dir, fmt.Sprint("state-", n)), threads)
 		cmd := proc.New(w.ctx, proc.Command{Argv: argv, Dir: w.dir})
 		out, err := cmd.StdoutPipe()
 		if err != nil {

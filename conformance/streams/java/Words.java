@@ -18,7 +18,7 @@ import org.apache.kafka.streams.kstream.Produced;
  * repartition topic; count keeps them in a RocksDB store with a changelog topic; every new count goes to
  * topic counts. Nothing is cached, so that every single count is seen.
  *
- * Arguments: bootstrap servers, application id, group protocol, processing guarantee, state directory.
+ * Arguments: bootstrap servers, application id, group protocol, processing guarantee, state directory, threads.
  */
 public class Words {
     public static void main(String[] args) throws Exception {
@@ -30,7 +30,7 @@ public class Words {
         p.put(StreamsConfig.STATE_DIR_CONFIG, args[4]);
         p.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 200);
         p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
-        p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
+        p.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Integer.parseInt(args[5]));
         p.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
         if (args[2].equals("classic")) {
             p.put(StreamsConfig.consumerPrefix("session.timeout.ms"), 6000);

@@ -13,6 +13,7 @@ import (
 // created beside; a later heartbeat finds them, or tells why they could not be.
 func (b *Broker) streamsGroupHeartbeat(c *call, r *protocol.StreamsGroupHeartbeatRequest) {
 	response := &protocol.StreamsGroupHeartbeatResponse{}
+	response.SetDefaults()
 	if !b.servesStreamsGroups() {
 		response.ErrorCode = protocol.UnsupportedVersion
 		c.respond(response)
