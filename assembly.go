@@ -19,6 +19,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
@@ -190,6 +191,14 @@ func newGroups(n *Node) *group.Coordinator {
 		AssignmentIntervalMs:      v.Int32("group.share.assignment.interval.ms"),
 		MaxSize:                   int(v.Int32("group.share.max.size")),
 		InitializeRetryIntervalMs: max(v.Int64("group.share.initialize.retry.interval.ms"), s.CommitTimeoutMs),
+	}
+	s.Streams = streams.Config{
+		SessionTimeoutMs:        v.Int32("group.streams.session.timeout.ms"),
+		HeartbeatIntervalMs:     v.Int32("group.streams.heartbeat.interval.ms"),
+		AssignmentIntervalMs:    v.Int32("group.streams.assignment.interval.ms"),
+		InitialRebalanceDelayMs: v.Int32("group.streams.initial.rebalance.delay.ms"),
+		StandbyReplicas:         v.Int32("group.streams.num.standby.replicas"),
+		MaxSize:                 int(v.Int32("group.streams.max.size")),
 	}
 	return group.New(group.Config{
 		Settings: s, Partitions: v.Int32("offsets.topic.num.partitions"),

@@ -27,6 +27,7 @@ var servedVersions = map[protocol.APIKey][2]int16{
 	protocol.KeyListConfigResources: {0, 1}, protocol.KeyDescribeTopicPartitions: {0, 0},
 	protocol.KeyShareGroupHeartbeat: {1, 1}, protocol.KeyShareGroupDescribe: {1, 1}, protocol.KeyDescribeShareGroupOffsets: {0, 1},
 	protocol.KeyAlterShareGroupOffsets: {0, 0}, protocol.KeyDeleteShareGroupOffsets: {0, 0},
+	protocol.KeyStreamsGroupHeartbeat: {0, 0}, protocol.KeyStreamsGroupDescribe: {0, 0},
 }
 
 // scenario is a named piece of conversation, independent of all others but for those that come before it.

@@ -29,5 +29,7 @@ func scenarios() []scenario {
 		{"joins", joins},
 		{"ids", producerIDs},
 		{"shares", shares},
+		{"streams-forms", streamsForms},
+		{"streams-life", streamsLife},
 	}
 }

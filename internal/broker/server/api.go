@@ -64,5 +64,7 @@ func table() []row {
 		{protocol.KeyDescribeShareGroupOffsets, 0, 0, 1, later((*Broker).describeShareGroupOffsets)},
 		{protocol.KeyAlterShareGroupOffsets, 0, 0, 0, later((*Broker).alterShareGroupOffsets)},
 		{protocol.KeyDeleteShareGroupOffsets, 0, 0, 0, later((*Broker).deleteShareGroupOffsets)},
+		{protocol.KeyStreamsGroupHeartbeat, 0, 0, 0, later((*Broker).streamsGroupHeartbeat)},
+		{protocol.KeyStreamsGroupDescribe, 0, 0, 0, later((*Broker).streamsGroupDescribe)},
 	}
 }

@@ -60,6 +60,7 @@ type Broker struct {
 	// fetchMaxBytes bounds a fetch answer, whatever the client asks for.
 	fetchMaxBytes int64
 	sessions      *fetchsession.Cache
+	streamsTopics streamsTopics
 }
 
 // New returns a broker over the given rooms.
@@ -71,6 +72,7 @@ func New(c Config) *Broker {
 		log:           c.Log,
 		sessions:      fetchsession.NewCache(int(c.Static.Int32("max.incremental.fetch.session.cache.slots"))),
 	}
+	b.streamsTopics = streamsTopics{submit: b.submit, nowMs: nowMs, topics: map[string]streamsTopic{}}
 	for _, r := range table() {
 		b.rows[r.key] = &r
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
@@ -68,6 +69,9 @@ type Settings struct {
 	// Share are the settings of share groups.
 	Share share.Config
 
+	// Streams are the settings of streams groups.
+	Streams streams.Config
+
 	classic classic.Config
 }
 
@@ -98,6 +102,13 @@ func DefaultSettings() Settings {
 			AssignmentIntervalMs:      1_000,
 			MaxSize:                   200,
 			InitializeRetryIntervalMs: 30_000,
+		},
+		Streams: streams.Config{
+			SessionTimeoutMs:        45_000,
+			HeartbeatIntervalMs:     5_000,
+			AssignmentIntervalMs:    1_000,
+			InitialRebalanceDelayMs: 3_000,
+			MaxSize:                 math.MaxInt32,
 		},
 	}
 }

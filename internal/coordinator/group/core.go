@@ -10,7 +10,9 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 )
@@ -52,6 +54,7 @@ type memberGroup interface {
 type core struct {
 	settings *Settings
 	around   consumer.Surroundings
+	streams  streams.Surroundings
 	groups   map[string]memberGroup
 	offsets  offsets.Store
 	txns     transactions
@@ -67,6 +70,7 @@ func newCore(settings *Settings, metadata clusterView) *core {
 		settings: settings, groups: make(map[string]memberGroup),
 		around:      consumer.Surroundings{Config: &settings.Consumer, Metadata: metadata},
 		aroundShare: share.Surroundings{Config: &settings.Share, Metadata: metadata},
+		streams:     streams.Surroundings{Config: &settings.Streams, Metadata: metadata},
 	}
 }
 
@@ -111,6 +115,10 @@ func (c *core) Handle(call runtime.Call, nowMs int64, out *runtime.Effects) {
 		c.stage(env, call)
 	case *endCall:
 		c.end(env, call)
+	case *streams.HeartbeatCall:
+		c.streamsHeartbeat(env, call)
+	case *streamsDescribeCall:
+		c.describeStreams(env, call)
 	case *metadataChanged:
 		c.takeMetadata(env, call)
 	default:
@@ -160,8 +168,36 @@ func (c *core) Apply(key, value []byte, origin runtime.Origin) error {
 	case recordGroup:
 		return c.applyGroup(key[2:], value)
 	default:
-		return c.applyConsumer(key, value)
+		return c.applyModern(key, value)
 	}
+}
+
+// applyModern takes in a record of a group whose members the broker assigns. Records
+// of kinds of groups that came later than this code are skipped, as Kafka does, so that
+// a downgrade stays possible.
+func (c *core) applyModern(key, value []byte) error {
+	r := wire.NewReader(key)
+	if coordrecord.Group.NewKey(r.Int16()) == nil {
+		return nil
+	}
+	k, err := coordrecord.Group.ParseKey(key)
+	if err != nil {
+		return fmt.Errorf("decoding the key of a group's record: %w", err)
+	}
+	v, _, err := coordrecord.Group.ParseValue(k, value)
+	if err != nil {
+		return fmt.Errorf("decoding a record of a group: %w", err)
+	}
+	if id, ok := consumer.GroupOf(k); ok {
+		return c.applyConsumer(id, k, v)
+	}
+	if id, ok := streams.GroupOf(k); ok {
+		return c.applyStreams(id, k, v)
+	}
+	if id, ok := share.GroupOf(k); ok {
+		c.applyShare(id, k, v)
+	}
+	return nil
 }
 
 func (c *core) applyOffset(key, value []byte) error {

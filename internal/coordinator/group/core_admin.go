@@ -8,6 +8,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -28,6 +29,7 @@ const (
 	classicType  = "classic"
 	consumerType = "consumer"
 	shareType    = "share"
+	streamsType  = "streams"
 )
 
 func typeOf(g memberGroup) string {
@@ -36,6 +38,8 @@ func typeOf(g memberGroup) string {
 		return consumerType
 	case *share.Group:
 		return shareType
+	case *streams.Group:
+		return streamsType
 	}
 	return classicType
 }

@@ -6,11 +6,9 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
-	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
-	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 type consumerDescribeCall = runtime.Exchange[protocol.ConsumerGroupDescribeRequest, protocol.ConsumerGroupDescribeResponse]
@@ -29,7 +27,7 @@ func (c *core) consumerHeartbeat(env classic.Env, call *consumer.HeartbeatCall) 
 		c.downgrade(env, group)
 	case !exists && !joins:
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Consumer group %s not found.", req.GroupId)
-	case exists && !isClassic || !joins:
+	case exists && !(joins && isClassic):
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Group %s is not a consumer group.", req.GroupId)
 	case !exists && len(c.groups) >= MaxGroupsPerPartition:
 		refuseHeartbeatOf(env, call, protocol.GroupMaxSizeReached, "The coordinator has %d groups, more are not allowed.", len(c.groups))
@@ -99,34 +97,11 @@ func (c *core) describeConsumers(env classic.Env, call *consumerDescribeCall) {
 	env.Out.Answer(call)
 }
 
-// applyConsumer takes in a record of a consumer or a share group. Records of kinds of groups that
-// came later than this code are skipped, as Kafka does, so that a downgrade stays
-// possible.
-func (c *core) applyConsumer(key, value []byte) error {
-	r := wire.NewReader(key)
-	if coordrecord.Group.NewKey(r.Int16()) == nil {
-		return nil
-	}
-	k, err := coordrecord.Group.ParseKey(key)
-	if err != nil {
-		return fmt.Errorf("decoding the key of a group's record: %w", err)
-	}
-	id, ok := consumer.GroupOf(k)
-	shareID, isShare := share.GroupOf(k)
-	if !ok && !isShare {
-		return nil
-	}
-	v, _, err := coordrecord.Group.ParseValue(k, value)
-	if err != nil {
-		return fmt.Errorf("decoding a record of group %q: %w", id+shareID, err)
-	}
-	if isShare {
-		c.applyShare(shareID, k, v)
-		return nil
-	}
+// applyConsumer takes in a record of a consumer group; v is nil for a tombstone.
+func (c *core) applyConsumer(id string, k coordrecord.Key, v coordrecord.Value) error {
 	g, ok := c.groups[id].(*consumer.Group)
 	if !ok {
-		if value == nil {
+		if v == nil {
 			return nil
 		}
 		g = consumer.New(id, &c.around)

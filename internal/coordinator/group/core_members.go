@@ -3,6 +3,7 @@ package group
 import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -30,6 +31,10 @@ func (c *core) join(env classic.Env, call *joinCall) {
 		group.Join(env, &call.JoinCall, call.newMemberID)
 		c.downgrade(env, group)
 	default:
+		if group, ok := g.(*streams.Group); ok && group.Empty() {
+			c.joinNewGroup(env, call)
+			return
+		}
 		answerJoin(env, call, "", protocol.InconsistentGroupProtocol)
 	}
 }
@@ -45,7 +50,7 @@ func (c *core) joinNewGroup(env classic.Env, call *joinCall) {
 		answerJoin(env, call, "", protocol.GroupMaxSizeReached)
 	default:
 		if old := c.groups[req.GroupId]; old != nil {
-			old.Delete(env) // a consumer group without members makes way
+			old.Delete(env) // a consumer or streams group without members makes way
 		}
 		group := classic.New(req.GroupId, env.NowMs)
 		c.groups[group.ID()] = group

@@ -9,6 +9,7 @@
 //	server ─▶ Coordinator ─▶ runtime.Submit(partition) ─▶ core ─┬▶ classic.Group   (members
 //	                                                            ├▶ consumer.Group   of groups)
 //	                                                            ├▶ share.Group
+//	                                                            ├▶ streams.Group
 //	                                                            └▶ offsets.Store   (offsets)
 //
 // A request about several groups is cut into one call per partition and put together
@@ -22,8 +23,8 @@
 // answer comes back to the group as another call: api_share.go.
 //
 // Neighbours: classic is one group of the classic protocol, consumer one of the consumer
-// protocol (KIP-848), share one share group (KIP-932), offsets the committed offsets;
-// streams groups take their place beside them, behind the interface memberGroup.
+// protocol (KIP-848), share one share group (KIP-932), streams one streams group
+// (KIP-1071), offsets the committed offsets, all behind the interface memberGroup.
 // internal/quorum/metadata tells which topics there are. internal/coordinator/runtime
 // runs the core, writes its records and lets answers wait until they are committed.
 //

@@ -6,6 +6,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
@@ -14,6 +15,7 @@ import (
 type clusterView interface {
 	consumer.Metadata
 	share.Metadata
+	streams.Metadata
 }
 
 // image is the cluster's metadata as groups see it.
@@ -161,7 +163,7 @@ func (m *metadataChanged) Fail(code protocol.ErrorCode) {
 // takeMetadata takes in new metadata. The groups learn of it with their next heartbeats.
 func (c *core) takeMetadata(env classic.Env, call *metadataChanged) {
 	if call.to.Version() > c.around.Metadata.Version() {
-		c.around.Metadata, c.aroundShare.Metadata = call.to, call.to
+		c.around.Metadata, c.aroundShare.Metadata, c.streams.Metadata = call.to, call.to, call.to
 	}
 	env.Out.Answer(call)
 }

@@ -161,7 +161,7 @@ func describeConsumerRecord(t testing.TB, key, value []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := strings.TrimPrefix(fmt.Sprintf("%T", k), "*coordrecord.ConsumerGroup")
+	name := strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf("%T", k), "*coordrecord."), "ConsumerGroup")
 	v, _, err := coordrecord.Group.ParseValue(k, value)
 	if err != nil {
 		t.Fatal(err)
@@ -199,5 +199,5 @@ func deref(v any) any {
 	case *coordrecord.ConsumerGroupRegularExpressionValue:
 		return *v
 	}
-	return v
+	return derefStreams(v)
 }

@@ -185,6 +185,12 @@ func (s *script) step(op string, a args) {
 		s.beat(a)
 	case "describe-consumers":
 		s.describeConsumers(a)
+	case "stream":
+		s.stream(a)
+	case "describe-streams":
+		s.describeStreams(a)
+	case "streams-settings":
+		s.setStreamsOverrides(a)
 	case "topics":
 		// Topics and their partitions: t=2 u=0 creates or grows t and deletes u.
 		for _, name := range slices.Sorted(maps.Keys(a.named)) {
@@ -246,6 +252,10 @@ func (s *script) reset(a args) {
 		set.Share.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
 		set.Consumer.MaxSize = a.num("max-size", 1000)
 		set.Consumer.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
+		set.Streams.MaxSize = a.num("max-size", 1000)
+		set.Streams.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
+		set.Streams.InitialRebalanceDelayMs = int32(a.num("streams-delay", 0))
+		set.Streams.StandbyReplicas = int32(a.num("standbys", 0))
 		policy := a.str("migration", "bidirectional")
 		set.Consumer.Migration = consumer.MigrationPolicy{
 			Upgrade: policy == "bidirectional" || policy == "upgrade", Downgrade: policy == "bidirectional" || policy == "downgrade",

@@ -10,6 +10,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
+	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -82,6 +83,7 @@ type cluster struct {
 	version   int64
 	topics    []consumer.Topic // by name
 	overrides map[string]consumer.Overrides
+	streams   map[string]streams.Overrides
 }
 
 // Version implements consumer.Metadata.
@@ -113,10 +115,13 @@ func (c *cluster) Overrides(group string) consumer.Overrides { return c.override
 // ShareOverrides implements share.Metadata.
 func (c *cluster) ShareOverrides(group string) share.Overrides { return c.overrides[group] }
 
+// StreamsOverrides implements streams.Metadata.
+func (c *cluster) StreamsOverrides(group string) streams.Overrides { return c.streams[group] }
+
 // setTopic creates a topic, gives it more partitions, or deletes it: 0 partitions. A
 // topic that is created again has another id.
 func (w *world) setTopic(name string, partitions int32) {
-	next := &cluster{version: w.cluster.version + 1, overrides: w.cluster.overrides}
+	next := &cluster{version: w.cluster.version + 1, overrides: w.cluster.overrides, streams: w.cluster.streams}
 	topic := consumer.Topic{Name: name, ID: protocol.UUID{13: 1, 14: byte(next.version >> 8), 15: byte(next.version)}, Partitions: partitions}
 	for _, t := range w.cluster.topics {
 		if t.Name != name {

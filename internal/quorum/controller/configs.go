@@ -127,7 +127,8 @@ func refusal(code protocol.ErrorCode, err error) *failure {
 
 // checkGroupBounds holds a group's setting against the bounds that the brokers'
 // settings put on it: consumer.session.timeout.ms must lie between
-// group.consumer.min.session.timeout.ms and group.consumer.max.session.timeout.ms.
+// group.consumer.min.session.timeout.ms and group.consumer.max.session.timeout.ms, and
+// streams.num.standby.replicas at or below group.streams.max.standby.replicas.
 func (c *Core) checkGroupBounds(name, text string) *failure {
 	kind, rest, ok := strings.Cut(name, ".")
 	value, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
@@ -139,7 +140,7 @@ func (c *Core) checkGroupBounds(name, text string) *failure {
 		word, text string
 		sign       int64
 	}{{"min", "greater", 1}, {"max", "less", -1}} {
-		key := "group." + kind + "." + bound.word + "." + rest
+		key := "group." + kind + "." + bound.word + "." + strings.TrimPrefix(rest, "num.")
 		limitText, _, ok := settings.Lookup(key)
 		limit, err := strconv.ParseInt(strings.TrimSpace(limitText), 10, 64)
 		if ok && err == nil && (value-limit)*bound.sign < 0 {
