@@ -53,9 +53,11 @@ func checkTopicsOf(t *protocol.StreamsGroupHeartbeatRequestTopology) string {
 	var names []string
 	for i := range t.Subtopologies {
 		s := &t.Subtopologies[i]
-		names = slices.Concat(names, s.SourceTopics, s.RepartitionSinkTopics)
-		for _, topic := range slices.Concat(s.RepartitionSourceTopics, s.StateChangelogTopics) {
-			names = append(names, topic.Name)
+		names = append(append(names, s.SourceTopics...), s.RepartitionSinkTopics...)
+		for _, topics := range [][]protocol.StreamsGroupHeartbeatRequestTopicInfo{s.RepartitionSourceTopics, s.StateChangelogTopics} {
+			for i := range topics {
+				names = append(names, topics[i].Name)
+			}
 		}
 	}
 	var prohibited, invalid []string
