@@ -103,6 +103,9 @@ type Group struct {
 	configured *topology.Configured
 	checked    int64
 
+	own        Overrides
+	ownVersion int64 // of the metadata that own was read from
+
 	delayed       bool   // TimerDelay is set
 	shutdown      string // the member that asked for the end of the application
 	endpointEpoch int32  // counts changes of what endpoints serve
@@ -111,7 +114,7 @@ type Group struct {
 // New returns a group without members.
 func New(id string, around *Surroundings) *Group {
 	g := &Group{
-		id: strings.Clone(id), around: around, checked: -1, epoch: firstEpoch, assignmentEpoch: firstEpoch,
+		id: strings.Clone(id), around: around, checked: -1, ownVersion: -1, epoch: firstEpoch, assignmentEpoch: firstEpoch,
 		configs: map[string]string{}, target: map[string]assignor.Assignment{}, members: map[string]*member{},
 	}
 	for kind := range g.processes {
@@ -139,17 +142,22 @@ func own(override *int32, otherwise int32) int32 {
 	return otherwise
 }
 
-func (g *Group) overrides() Overrides { return g.around.Metadata.StreamsOverrides(g.id) }
+// overrides returns the group's own settings, read once for every change of the cluster.
+func (g *Group) overrides() *Overrides {
+	if version := g.around.Metadata.Version(); version != g.ownVersion {
+		g.own, g.ownVersion = g.around.Metadata.StreamsOverrides(g.id), version
+	}
+	return &g.own
+}
 
 func (g *Group) renewSession(env classic.Env, memberID string) {
 	ms := own(g.overrides().SessionTimeoutMs, g.around.Config.SessionTimeoutMs)
 	env.Out.Schedule(g.timerKey(TimerSession, memberID), env.NowMs+int64(ms))
 }
 
-// wantedConfigs returns the settings of the assignment as they are now.
-func (g *Group) wantedConfigs() map[string]string {
-	n := own(g.overrides().StandbyReplicas, g.around.Config.StandbyReplicas)
-	return map[string]string{standbyReplicas: strconv.Itoa(int(n))}
+// wantedStandbys returns how many standbys the settings ask for now.
+func (g *Group) wantedStandbys() string {
+	return strconv.Itoa(int(own(g.overrides().StandbyReplicas, g.around.Config.StandbyReplicas)))
 }
 
 // put takes in a member, or what it has become.

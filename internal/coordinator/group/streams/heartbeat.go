@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
-	"maps"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/streams/assignor"
@@ -113,7 +112,9 @@ func (g *Group) plan(call *HeartbeatCall) (*plan, *refusal) {
 	default:
 		return nil, unknownMember(req)
 	}
-	if n := memberBytes(p.member); n > maxMemberBytes {
+	if p.known != nil && p.member.sameMetadata(p.known) {
+		p.member = p.known
+	} else if n := memberBytes(p.member); n > maxMemberBytes {
 		return nil, refuse(protocol.InvalidRequest, "What the member says of itself takes %d bytes, %d are allowed.", n, maxMemberBytes)
 	}
 	if no := g.planTopology(call, p); no != nil {
@@ -250,22 +251,21 @@ func say(res *protocol.StreamsGroupHeartbeatResponse, status int8, format string
 
 // carryOut does what a heartbeat changes before tasks are looked at.
 func (g *Group) carryOut(env classic.Env, p *plan) {
-	changed := p.known == nil || !p.member.sameMetadata(p.known)
+	changed := p.member != p.known
 	if changed {
+		p.member.keep()
 		g.put(p.member)
 		g.writeMember(env, p.member)
-	} else {
-		p.member = p.known
 	}
 	if g.topology == nil {
 		g.topology = p.topology
 		g.writeTopology(env)
 	}
-	configs := g.wantedConfigs()
-	changed = changed || p.hash != g.metadataHash || p.validated != g.validatedEpoch || !maps.Equal(configs, g.configs)
+	standbys := g.wantedStandbys()
+	changed = changed || p.hash != g.metadataHash || p.validated != g.validatedEpoch || len(g.configs) != 1 || g.configs[standbyReplicas] != standbys
 	g.metadataHash, g.configured, g.checked = p.hash, p.configured, g.around.Metadata.Version()
 	if changed {
-		g.validatedEpoch, g.configs = p.validated, configs
+		g.validatedEpoch, g.configs = p.validated, map[string]string{standbyReplicas: standbys}
 		g.bump(env)
 	}
 }

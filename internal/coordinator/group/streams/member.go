@@ -138,12 +138,13 @@ func newMember(id string) *member {
 	}
 }
 
-// updated returns what the member is after a heartbeat that says who it is.
+// updated returns what the member is after a heartbeat that says who it is. It shares
+// the memory of the request.
 func (m *member) updated(call *HeartbeatCall) *member {
 	req, next := call.Request, *m
-	next.clientID, next.clientHost = strings.Clone(call.Context.ClientID), strings.Clone(call.Context.ClientHost)
+	next.clientID, next.clientHost = call.Context.ClientID, call.Context.ClientHost
 	if req.RackId != nil {
-		next.rackID = cloneNullable(req.RackId)
+		next.rackID = req.RackId
 	}
 	if req.RebalanceTimeoutMs != -1 {
 		next.rebalanceTimeoutMs = req.RebalanceTimeoutMs
@@ -152,19 +153,33 @@ func (m *member) updated(call *HeartbeatCall) *member {
 		next.topologyEpoch = req.Topology.Epoch
 	}
 	if req.ProcessId != nil {
-		next.processID = strings.Clone(*req.ProcessId)
+		next.processID = *req.ProcessId
 	}
 	if req.UserEndpoint != nil {
-		next.endpoint = &endpoint{Host: strings.Clone(req.UserEndpoint.Host), Port: req.UserEndpoint.Port}
+		next.endpoint = &endpoint{Host: req.UserEndpoint.Host, Port: req.UserEndpoint.Port}
 	}
 	if req.ClientTags != nil {
 		next.tags = nil
 		for _, t := range req.ClientTags {
-			next.tags = append(next.tags, tag{Key: strings.Clone(t.Key), Value: strings.Clone(t.Value)})
+			next.tags = append(next.tags, tag(t))
 		}
 		slices.SortFunc(next.tags, func(a, b tag) int { return cmp.Compare(a.Key, b.Key) })
 	}
 	return &next
+}
+
+// keep gives the member memory of its own.
+func (m *member) keep() {
+	m.rackID = cloneNullable(m.rackID)
+	m.clientID, m.clientHost, m.processID = strings.Clone(m.clientID), strings.Clone(m.clientHost), strings.Clone(m.processID)
+	if m.endpoint != nil {
+		m.endpoint = &endpoint{Host: strings.Clone(m.endpoint.Host), Port: m.endpoint.Port}
+	}
+	tags := m.tags
+	m.tags = nil
+	for _, t := range tags {
+		m.tags = append(m.tags, tag{Key: strings.Clone(t.Key), Value: strings.Clone(t.Value)})
+	}
 }
 
 // sameMetadata tells whether both say the same of who the member is.
