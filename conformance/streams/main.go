@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,7 @@ type result struct {
 	Server        string `json:"server"`
 	Protocol      string `json:"protocol"`
 	Guarantee     string `json:"guarantee"`
+	Standbys      int    `json:"standbys"`
 	Seed          uint64 `json:"seed"`
 	Lines         int    `json:"lines"`
 	Words         int    `json:"words"`
@@ -83,6 +85,7 @@ func main() {
 	flag.StringVar(&r.Server, "server", "naru", "naru or kafka")
 	flag.StringVar(&r.Protocol, "protocol", "streams", "group protocol: streams or classic")
 	flag.StringVar(&r.Guarantee, "guarantee", exactlyOnce, "at_least_once or exactly_once_v2")
+	flag.IntVar(&r.Standbys, "standbys", 0, "standby replicas of every task, as the group's setting (protocol streams)")
 	kills := flag.Int("kills", 10, "how many processes are killed")
 	flag.Uint64Var(&r.Seed, "seed", 1, "of everything random")
 	limit := flag.Duration("limit", 15*time.Minute, "of the whole run")
@@ -180,6 +183,7 @@ func (w *world) prepare(env setup.Env) error {
 	w.port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	w.addr = fmt.Sprintf("localhost:%d", w.port)
+	settings := append(slices.Clone(settings), fmt.Sprint("group.streams.num.standby.replicas=", w.r.Standbys))
 	if w.r.Server == "kafka" {
 		cp, err := env.KafkaClassPath(w.ctx)
 		if err != nil {
