@@ -67,7 +67,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "keep the broker's directory")
 	flag.Parse()
 	if *quick {
-		*client, o.kills, o.limit = "franz-go,java-4.3.1", 12, 2*time.Minute
+		*client, o.kills, o.limit = "franz-go,java-4.3.1", 8, 3*time.Minute
 	}
 	names, err := chosen(*client)
 	for _, name := range names {

@@ -37,6 +37,15 @@ type Filter struct {
 	builder          record.Builder
 	scratch          record.Scratch
 	keep             []bool
+	records          []candidate
+	hashes           []slot
+}
+
+// candidate is a record of which it is to be said whether it stays.
+type candidate struct {
+	offset    int64
+	tombstone bool
+	key       int // where in Filter.hashes its key is, −1 without a key
 }
 
 // NewFilter returns a Filter that keeps of each key in the map the last record.
@@ -130,30 +139,39 @@ func (f *Filter) choose(b record.Batch, aborted bool) (kept int, tombstones bool
 	if it, err = b.Iterate(&f.scratch); err != nil {
 		return 0, false, it, err
 	}
-	horizon, hasHorizon := b.DeleteHorizonMs()
-	for walk := it; ; {
-		if !walk.Next() {
-			return kept, tombstones, it, walk.Err()
+	f.records, f.hashes = f.records[:0], f.hashes[:0]
+	walk := it
+	for walk.Next() { // lookups come in a row afterwards, as in fillBatch
+		r := candidate{walk.Record.Offset, walk.Record.Value == nil, -1}
+		if walk.Record.Key != nil && r.offset <= f.keys.LatestOffset {
+			r.key = len(f.hashes)
+			f.hashes = append(f.hashes, hash(walk.Record.Key))
 		}
-		stays := f.stays(&walk.Record, !hasHorizon || f.nowMs < horizon)
+		f.records = append(f.records, r)
+	}
+	if walk.Err() != nil {
+		return 0, false, it, walk.Err()
+	}
+	horizon, hasHorizon := b.DeleteHorizonMs()
+	for _, r := range f.records {
+		stays := f.stays(r, !hasHorizon || f.nowMs < horizon)
 		f.keep = append(f.keep, stays)
 		if stays {
 			kept++
-			tombstones = tombstones || walk.Record.Value == nil
+			tombstones = tombstones || r.tombstone
 		}
 	}
+	return kept, tombstones, it, nil
 }
 
-func (f *Filter) stays(r *record.Record, tombstones bool) bool {
+func (f *Filter) stays(r candidate, tombstones bool) bool {
 	switch {
-	case r.Offset > f.keys.LatestOffset:
+	case r.offset > f.keys.LatestOffset:
 		return true // not compared with what follows it
-	case r.Key == nil:
-		return false
-	case r.Value == nil && !tombstones:
+	case r.key < 0, r.tombstone && !tombstones:
 		return false
 	}
-	return r.Offset >= f.keys.Get(r.Key)
+	return r.offset >= f.keys.get(f.hashes[r.key])
 }
 
 // rebuild appends the batch with the chosen records.

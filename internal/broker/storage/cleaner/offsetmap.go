@@ -14,7 +14,8 @@ const (
 	loadPercent = 80
 )
 
-// slot is a key's hash and the last offset + 1; 0 marks a free slot.
+// slot is a key's hash and the last offset + 1; 0 marks a free slot. Outside of a map
+// it is a record: its key's hash and its offset + 1.
 type slot struct {
 	hi, lo uint64
 	offset int64
@@ -44,29 +45,30 @@ func (m *OffsetMap) Len() int { return m.used }
 // Put remembers the offset as the key's last and tells whether there was room.
 // Offsets must not fall.
 func (m *OffsetMap) Put(key []byte, offset int64) bool {
-	if (m.used+1)*100 > len(m.slots)*loadPercent && !m.grow() {
-		// A key that is there already needs no room.
-		if s := m.find(hash(key)); s != nil && s.offset != 0 {
-			s.offset = offset + 1
-			m.LatestOffset = offset
-			return true
-		}
-		return false
-	}
 	h := hash(key)
+	h.offset = offset + 1
+	return m.put(h)
+}
+
+func (m *OffsetMap) put(h slot) bool {
+	full := (m.used+1)*100 > len(m.slots)*loadPercent && !m.grow()
 	s := m.find(h)
 	if s.offset == 0 {
+		if full { // a key that is there already needs no room
+			return false
+		}
 		m.used++
-		s.hi, s.lo = h.hi, h.lo
 	}
-	s.offset = offset + 1
-	m.LatestOffset = offset
+	*s = h
+	m.LatestOffset = h.offset - 1
 	return true
 }
 
 // Get returns the key's last offset or −1.
-func (m *OffsetMap) Get(key []byte) int64 {
-	if s := m.find(hash(key)); s != nil {
+func (m *OffsetMap) Get(key []byte) int64 { return m.get(hash(key)) }
+
+func (m *OffsetMap) get(h slot) int64 {
+	if s := m.find(h); s != nil {
 		return s.offset - 1
 	}
 	return -1
