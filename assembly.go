@@ -203,8 +203,8 @@ func newGroups(n *Node) *group.Coordinator {
 	return group.New(group.Config{
 		Settings: s, Partitions: v.Int32("offsets.topic.num.partitions"),
 		Log:       replica.TopicLog{Manager: n.replicas, Topic: group.TopicName},
-		EndOffset: n.highWatermark,
-		Clock:     clock{n.timer, time.Now()}, NewUUID: newUUID, Logger: n.log,
+		EndOffset: n.highWatermark, Persister: n.shares,
+		Clock: clock{n.timer, time.Now()}, NewUUID: newUUID, Logger: n.log,
 	})
 }
 

@@ -20,8 +20,10 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
 	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/coordinator/share"
 	"github.com/naru-stream/naru/internal/coordinator/txn"
 	"github.com/naru-stream/naru/internal/kafka/config"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/lifecycle"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 	"github.com/naru-stream/naru/internal/quorum/publish"
@@ -54,6 +56,7 @@ type Node struct {
 	replicas   *replica.Manager
 	groups     *group.Coordinator
 	txns       *txn.Coordinator
+	shares     *share.Coordinator
 	timer      *purgatory.Timer
 	network    *network.Server
 	lifecycle  *lifecycle.Lifecycle
@@ -113,6 +116,7 @@ func (n *Node) start(ctx context.Context) error {
 		NodeID: nodeID(n.values), Logs: n.logs, Log: n.log,
 		Settings: func(image *metadata.Image) config.Values { return server.Settings(image, n.values, nodeID(n.values)) },
 	})
+	n.shares = newShares(n)
 	n.groups = newGroups(n)
 	ids := server.NewProducerIDs(n.controller, n.publisher, nodeID(n.values))
 	n.txns = newTransactions(n, ids)
@@ -128,7 +132,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.network.Start(server.New(server.Config{
 		NodeID: nodeID(n.values), ClusterID: n.logs.ClusterID(), Static: n.values,
 		Metadata: n.publisher, Controller: n.controller, Replicas: n.replicas, Logs: n.logs,
-		Groups: n.groups, Transactions: n.txns, ProducerIDs: ids, Timer: n.timer, Log: n.log,
+		Groups: n.groups, Transactions: n.txns, ShareState: n.shares, ProducerIDs: ids, Timer: n.timer, Log: n.log,
 	}))
 	return nil
 }
@@ -174,8 +178,11 @@ func (n *Node) apply(c *metadata.Changes) {
 			n.leadGroups(t)
 		case t.Name() == txn.TopicName:
 			n.leadTransactions(t)
+		case t.Name() == share.TopicName:
+			n.leadShares(t)
 		case t.New == nil:
 			n.groups.OnTopicDeleted(t.Name(), t.Old.ID)
+			n.shares.OnTopicsDeleted([]protocol.UUID{t.Old.ID})
 		}
 	}
 }
@@ -255,6 +262,9 @@ func (n *Node) close() error {
 	}
 	if n.txns != nil {
 		n.txns.Close()
+	}
+	if n.shares != nil {
+		n.shares.Close()
 	}
 	if n.groups != nil {
 		n.groups.Close()

@@ -119,3 +119,11 @@ func (p *Partition) Read(r ReadRequest, into *ReadResult) error {
 	}
 	return nil
 }
+
+// ReadAt reads bytes of the records that were found, counted from their start.
+func (r *ReadResult) ReadAt(p []byte, at int64) error {
+	if _, err := r.records.ReadAt(p, at); err != nil {
+		return fmt.Errorf("reading %s-%d: %w: %w", r.Partition.Topic, r.Partition.Index, err, protocol.KafkaStorageError)
+	}
+	return nil
+}

@@ -90,3 +90,22 @@ func (t TopicLog) AwaitCommitted(index, leaderEpoch int32, endOffset int64, done
 	a := &Append{Done: func(a *Append) { done(a.Err) }, partition: p}
 	a.await(endOffset)
 }
+
+// Committed returns an offset below which everything is committed, 0 if this broker does
+// not know.
+func (t TopicLog) Committed(index int32) int64 {
+	p, err := t.partition(index)
+	if err != nil {
+		return 0
+	}
+	return p.HighWatermark()
+}
+
+// DeleteBefore moves the log's start to a committed offset.
+func (t TopicLog) DeleteBefore(index int32, offset int64) error {
+	p, err := t.partition(index)
+	if err != nil {
+		return err
+	}
+	return p.DeleteRecordsBefore(offset)
+}

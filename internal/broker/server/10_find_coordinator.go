@@ -1,8 +1,12 @@
 package server
 
 import (
+	"strconv"
+	"strings"
+
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
@@ -10,6 +14,7 @@ import (
 const (
 	groupCoordinator       = 0
 	transactionCoordinator = 1
+	shareCoordinator       = 2
 )
 
 // findCoordinator names the broker that coordinates each group or transactional id:
@@ -32,6 +37,20 @@ func (b *Broker) findCoordinator(c *call, r *protocol.FindCoordinatorRequest) pr
 	return response
 }
 
+// isShareKey tells whether a key is of the form group:topicId:partition.
+func isShareKey(key string) bool {
+	parts := strings.Split(key, ":")
+	n := len(parts)
+	if n < 3 || len(key) == len(parts[n-1])+len(parts[n-2])+2 {
+		return false
+	}
+	if _, err := wire.ParseUUID(parts[n-2]); err != nil {
+		return false
+	}
+	index, err := strconv.ParseInt(parts[n-1], 10, 32)
+	return err == nil && index >= 0
+}
+
 // portOf returns -1, not 0, where there is no coordinator, as Kafka.
 func portOf(e metadata.Endpoint, err error) int32 {
 	if err != nil {
@@ -48,6 +67,8 @@ func (b *Broker) coordinatorOf(c *call, kind int8, key string) (node int32, endp
 		name = offsetsTopic
 	case kind == transactionCoordinator && key != "":
 		name = transactionsTopic
+	case kind == shareCoordinator && isShareKey(key):
+		name = shareStateTopic
 	default:
 		return -1, none, protocol.InvalidRequest
 	}

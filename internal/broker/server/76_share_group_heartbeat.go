@@ -9,6 +9,10 @@ func (b *Broker) shareGroupHeartbeat(c *call, r *protocol.ShareGroupHeartbeatReq
 		c.respond(&protocol.ShareGroupHeartbeatResponse{ErrorCode: protocol.UnsupportedVersion})
 		return
 	}
+	if _, err := b.ensureInternalTopic(shareStateTopic); err != nil {
+		c.respond(&protocol.ShareGroupHeartbeatResponse{ErrorCode: protocol.CoordinatorNotAvailable, ErrorMessage: errorMessage(err)})
+		return
+	}
 	b.Groups.ShareGroupHeartbeat(c.context(), r, reply[protocol.ShareGroupHeartbeatResponse](c))
 }
 

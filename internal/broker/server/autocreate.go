@@ -42,11 +42,20 @@ func (b *Broker) ensureInternalTopic(name string) (*metadata.Topic, error) {
 	set := func(key, value string) {
 		topic.Configs = append(topic.Configs, protocol.CreateTopicsRequestCreatableTopicConfig{Name: key, Value: &value})
 	}
-	set("cleanup.policy", "compact")
+	if name != shareStateTopic {
+		set("cleanup.policy", "compact")
+	}
 	set("segment.bytes", strconv.Itoa(int(v.Int32(prefix+"segment.bytes"))))
 	switch name {
 	case offsetsTopic:
 		set("compression.type", "producer")
+	case shareStateTopic:
+		// An update of share state needs the snapshot before it, so nothing is compacted:
+		// the coordinator deletes what is not needed any more.
+		set("cleanup.policy", "delete")
+		set("retention.ms", "-1")
+		set("compression.type", "producer")
+		set("min.insync.replicas", strconv.Itoa(min(int(v.Int32("share.coordinator.state.topic.min.isr")), int(topic.ReplicationFactor))))
 	case transactionsTopic:
 		set("compression.type", "uncompressed")
 		set("unclean.leader.election.enable", "false")

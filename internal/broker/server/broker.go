@@ -5,14 +5,18 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/naru-stream/naru/internal/broker/fetchsession"
 	"github.com/naru-stream/naru/internal/broker/network"
 	"github.com/naru-stream/naru/internal/broker/purgatory"
 	"github.com/naru-stream/naru/internal/broker/replica"
+	"github.com/naru-stream/naru/internal/broker/sharefetch"
+	"github.com/naru-stream/naru/internal/broker/sharesession"
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/coordinator/group"
+	"github.com/naru-stream/naru/internal/coordinator/share"
 	"github.com/naru-stream/naru/internal/coordinator/txn"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -41,9 +45,11 @@ type Config struct {
 	// Transactions and ProducerIDs belong together: the coordinator makes its ids
 	// from them too.
 	Transactions *txn.Coordinator
-	ProducerIDs  *ProducerIDs
-	Timer        *purgatory.Timer
-	Log          *slog.Logger
+	// ShareState keeps the state of share partitions.
+	ShareState  *share.Coordinator
+	ProducerIDs *ProducerIDs
+	Timer       *purgatory.Timer
+	Log         *slog.Logger
 }
 
 // Broker answers requests. It is a network.Handler; its methods may be called
@@ -61,6 +67,10 @@ type Broker struct {
 	fetchMaxBytes int64
 	sessions      *fetchsession.Cache
 	streamsTopics streamsTopics
+	// Shares and shareSessions are what share groups have of this broker.
+	Shares        *sharefetch.Manager
+	shareSessions *sharesession.Cache
+	shareConfigs  atomic.Pointer[shareConfigs]
 }
 
 // New returns a broker over the given rooms.
@@ -73,6 +83,8 @@ func New(c Config) *Broker {
 		sessions:      fetchsession.NewCache(int(c.Static.Int32("max.incremental.fetch.session.cache.slots"))),
 	}
 	b.streamsTopics = streamsTopics{submit: b.submit, nowMs: nowMs, topics: map[string]streamsTopic{}}
+	b.shareSessions = sharesession.NewCache()
+	b.Shares = b.newShares()
 	for _, r := range table() {
 		b.rows[r.key] = &r
 	}

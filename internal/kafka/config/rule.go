@@ -177,7 +177,7 @@ func offsetReset() Rule {
 		if value == "earliest" || value == "latest" {
 			return ""
 		}
-		if d, ok := strings.CutPrefix(value, "by_duration:"); ok && len(d) > 2 && d[0] == 'P' {
+		if d, ok := strings.CutPrefix(value, "by_duration:"); ok && ISODurationMs(d) > 0 {
 			return ""
 		}
 		return invalidValue(name, value, "it must be earliest, latest or by_duration:<ISO 8601 duration>")
