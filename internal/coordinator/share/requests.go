@@ -66,7 +66,7 @@ func (c *core) initialize(call *initializeCall, nowMs int64, out *runtime.Effect
 	switch {
 	case k.partition < 0:
 		no = c.checkPartition(k)
-	case s != nil && data.StateEpoch != noEpoch && data.StateEpoch < s.fencedState:
+	case s != nil && data.StateEpoch != noEpoch && data.StateEpoch < s.stateEpoch:
 		no = fencedStateEpoch
 	case s == nil && len(c.states) >= MaxPerPartition:
 		no = tooManyPartitions
@@ -87,8 +87,7 @@ func (c *core) initialize(call *initializeCall, nowMs int64, out *runtime.Effect
 	if data.StartOffset == noOffset {
 		s.deliveryCompleteCount = noCount
 	}
-	s.stateEpoch, s.leaderEpoch = data.StateEpoch, 0
-	s.fencedState = max(s.fencedState, data.StateEpoch)
+	s.stateEpoch = max(s.stateEpoch, data.StateEpoch)
 	s.batches = nil
 	s.createMs, s.writeMs = nowMs, nowMs
 	c.writeSnapshot(k, s, out)
@@ -102,9 +101,9 @@ func (c *core) check(k key, leaderEpoch, stateEpoch int32, uninitialized *refusa
 		return nil, c.checkPartition(k)
 	case s == nil:
 		return nil, uninitialized
-	case leaderEpoch != noEpoch && leaderEpoch < s.fencedLeader:
+	case leaderEpoch != noEpoch && leaderEpoch < s.leaderEpoch:
 		return nil, fencedLeaderEpoch
-	case stateEpoch != noEpoch && stateEpoch < s.fencedState:
+	case stateEpoch != noEpoch && stateEpoch < s.stateEpoch:
 		return nil, fencedStateEpoch
 	}
 	return s, c.checkPartition(k)
@@ -124,7 +123,7 @@ func (c *core) read(call *readCall, nowMs int64, out *runtime.Effects) {
 			FirstOffset: b.FirstOffset, LastOffset: b.LastOffset, DeliveryState: b.State, DeliveryCount: b.DeliveryCount,
 		})
 	}
-	if epoch != noEpoch && epoch != s.fencedLeader {
+	if epoch != noEpoch && epoch != s.leaderEpoch {
 		c.change(k, s, &coordrecord.ShareUpdateValue{
 			SnapshotEpoch: s.snapshotEpoch, LeaderEpoch: epoch, StartOffset: s.startOffset, DeliveryCompleteCount: s.deliveryCompleteCount,
 		}, nowMs, out)

@@ -34,9 +34,10 @@ const (
 
 // state is what is remembered of one share partition.
 type state struct {
-	snapshotEpoch         int32
-	stateEpoch            int32
-	leaderEpoch           int32
+	snapshotEpoch int32
+	// stateEpoch and leaderEpoch are the highest there ever were: lower ones are refused.
+	stateEpoch, leaderEpoch int32
+
 	startOffset           int64
 	deliveryCompleteCount int32
 	batches               []Batch
@@ -44,9 +45,6 @@ type state struct {
 	// was written: they differ if it was written again because nothing had changed.
 	createMs, writeMs int64
 
-	// fencedLeader and fencedState are the highest epochs there ever were: lower ones
-	// are refused.
-	fencedLeader, fencedState int32
 	// updates counts the updates since the last snapshot.
 	updates int32
 	// snapshotOffset is an offset that the last snapshot is not below.
@@ -55,9 +53,9 @@ type state struct {
 
 // String prints what a replay must give back.
 func (s *state) String() string {
-	return fmt.Sprintf("snapshot %d state %d leader %d start %d complete %d created %d written %d fenced %d/%d updates %d %v",
+	return fmt.Sprintf("snapshot %d state %d leader %d start %d complete %d created %d written %d updates %d %v",
 		s.snapshotEpoch, s.stateEpoch, s.leaderEpoch, s.startOffset, s.deliveryCompleteCount, s.createMs, s.writeMs,
-		s.fencedLeader, s.fencedState, s.updates, s.batches)
+		s.updates, s.batches)
 }
 
 // merged returns the batches after a change.
@@ -80,11 +78,8 @@ func (s *state) update(v *coordrecord.ShareUpdateValue) {
 	if v.StartOffset != noOffset {
 		s.startOffset = v.StartOffset
 	}
-	if v.LeaderEpoch != noEpoch {
-		s.leaderEpoch = v.LeaderEpoch
-	}
+	s.leaderEpoch = max(s.leaderEpoch, v.LeaderEpoch)
 	s.deliveryCompleteCount = v.DeliveryCompleteCount
-	s.fencedLeader = max(s.fencedLeader, v.LeaderEpoch)
 	s.updates++
 }
 
@@ -97,7 +92,6 @@ func (s *state) replace(v *coordrecord.ShareSnapshotValue) {
 	for _, b := range v.StateBatches {
 		s.batches = append(s.batches, Batch{b.FirstOffset, b.LastOffset, b.DeliveryState, b.DeliveryCount})
 	}
-	s.fencedLeader, s.fencedState = max(s.fencedLeader, v.LeaderEpoch), max(s.fencedState, v.StateEpoch)
 	s.updates = 0
 }
 
