@@ -61,6 +61,9 @@ func (k Kcat) Run(ctx context.Context, limit time.Duration) []scenario.Result {
 	} {
 		runs[name] = func(context.Context) error { return why }
 	}
+	for _, name := range scenario.Shares {
+		runs[name] = func(context.Context) error { return errNotAvailable(scenario.NoShares) }
+	}
 	var results []scenario.Result
 	for _, name := range scenario.Names {
 		began := time.Now()

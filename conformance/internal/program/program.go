@@ -25,6 +25,8 @@ type Program struct {
 	Argv   []string // the scenarios' arguments are appended
 	Dir    string
 	Env    []string
+	// Shares tells that the client knows share groups.
+	Shares bool
 }
 
 // line is what a program prints for a scenario.
@@ -39,7 +41,14 @@ type line struct {
 // scenario may take.
 func (p Program) Run(ctx context.Context, addr string, limit time.Duration) []scenario.Result {
 	var results []scenario.Result
-	first := slices.DeleteFunc(slices.Clone(scenario.Names), func(n string) bool { return n == scenario.Resume })
+	first := slices.DeleteFunc(slices.Clone(scenario.Names), func(n string) bool {
+		return n == scenario.Resume || !p.Shares && slices.Contains(scenario.Shares, n)
+	})
+	if !p.Shares {
+		for _, name := range scenario.Shares {
+			results = append(results, scenario.Result{Client: p.Client, Scenario: name, Status: scenario.NA, Detail: scenario.NoShares})
+		}
+	}
 	for _, names := range [][]string{first, {scenario.Resume}} {
 		for len(names) > 0 && ctx.Err() == nil {
 			done := p.process(ctx, addr, names, limit)

@@ -10,8 +10,14 @@ var Names = []string{
 	"none", "gzip", "snappy", "lz4", "zstd",
 	"content", "sizes", "assign", "group", "rebalance", "static", "time",
 	"admin-topics", "admin-groups", Commit, Resume,
-	"transactions", "consumer-protocol", "compaction",
+	"transactions", "consumer-protocol", "compaction", "share", "share-explicit", "share-redelivery",
 }
+
+// Shares lists the scenarios of share groups (KIP-932), which few clients know.
+var Shares = []string{"share", "share-explicit", "share-redelivery"}
+
+// NoShares is why a client has none of them.
+const NoShares = "the client has no share consumer"
 
 // Codecs lists the scenarios whose topic must hold batches compressed with the codec of that name.
 var Codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}

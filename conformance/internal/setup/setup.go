@@ -168,7 +168,7 @@ func (e Env) Java(ctx context.Context, version string) (program.Program, error) 
 		return e.must(ctx, e.Cache, append([]string{"javac", "-Xlint:-deprecation", "--release", "11", "-cp", cp, "-d", classes}, sources...)...)
 	})
 	argv := append(append([]string{}, jvm...), "-cp", classes+":"+cp, "Main")
-	return program.Program{Client: "java-" + version, Argv: argv, Dir: e.Cache}, err
+	return program.Program{Client: "java-" + version, Argv: argv, Dir: e.Cache, Shares: strings.HasPrefix(version, "4.")}, err
 }
 
 // Python returns one of the Python clients, installed in a virtual environment of its own.

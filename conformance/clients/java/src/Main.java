@@ -44,6 +44,7 @@ public final class Main {
         all.put("transactions", new Transacting(args[0], args[1])::transactions);
         all.put("consumer-protocol", c::consumerProtocol);
         all.put("compaction", new Compacting(args[0], args[1])::compaction);
+        Compat.addShares(all, args[0], args[1]);
         for (int i = 2; i < args.length; i++) {
             report(args[i], all.get(args[i]));
         }

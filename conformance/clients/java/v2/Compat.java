@@ -23,6 +23,9 @@ final class Compat {
 
     private Compat() {}
 
+    /** Share groups came later. */
+    static void addShares(java.util.Map<String, Main.Scenario> all, String bootstrap, String prefix) {}
+
     static final class Rebalancing extends RuntimeException {}
 
     static ConsumerRecords<byte[], byte[]> poll(KafkaConsumer<byte[], byte[]> c, long ms) {

@@ -23,6 +23,13 @@ final class Compat {
 
     private Compat() {}
 
+    static void addShares(java.util.Map<String, Main.Scenario> all, String bootstrap, String prefix) {
+        Sharing s = new Sharing(bootstrap, prefix);
+        all.put("share", s::implicit);
+        all.put("share-explicit", s::explicit);
+        all.put("share-redelivery", s::redelivery);
+    }
+
     static final class Rebalancing extends RuntimeException {}
 
     static ConsumerRecords<byte[], byte[]> poll(KafkaConsumer<byte[], byte[]> c, long ms) {
