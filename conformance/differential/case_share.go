@@ -3,6 +3,7 @@ package differential
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -21,8 +22,8 @@ func shares(s *Session) {
 	interval(0)
 	defer interval(1)
 	s.badShareBeats()
+	s.shareLife() // makes the topic of the share coordinator, which Kafka takes its time for
 	s.unknownShares("unknown")
-	s.shareLife()
 	s.shareOffsets()
 	s.shareKinds()
 }
@@ -113,7 +114,7 @@ func (s *Session) enterShare(name, group, member string, topics ...string) int32
 		panic(stop{fmt.Errorf("%s does not get in", member)})
 	}
 	epoch, assigned := m.MemberEpoch, m.Assignment != nil && len(m.Assignment.TopicPartitions) == len(topics)
-	if !settle(func() bool {
+	if !within(time.Minute, func() bool {
 		if assigned {
 			return true
 		}
