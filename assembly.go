@@ -15,6 +15,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
+	"github.com/naru-stream/naru/internal/broker/telemetry"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
@@ -201,4 +202,23 @@ func (c clock) NowMs() int64 { return c.start.UnixMilli() + time.Since(c.start).
 func (c clock) AfterFunc(delayMs int64, f func()) (stop func()) {
 	e := c.timer.After(ms(delayMs), f)
 	return func() { c.timer.Cancel(e) }
+}
+
+// subscribeTelemetry makes the client metrics subscriptions follow the metadata.
+func (n *Node) subscribeTelemetry(c *metadata.Changes) {
+	for _, resource := range c.Configs {
+		if resource.Type != metadata.ResourceClientMetrics {
+			continue
+		}
+		settings := c.New.Config(resource)
+		if settings.Len() == 0 {
+			n.telemetry.Subscribe(resource.Name, nil)
+			continue
+		}
+		s, err := telemetry.NewSubscription(settings.Map())
+		if err != nil {
+			n.log.Error("a client metrics subscription is left out", "subscription", resource.Name, "error", err)
+		}
+		n.telemetry.Subscribe(resource.Name, s)
+	}
 }

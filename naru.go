@@ -19,6 +19,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/server"
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
+	"github.com/naru-stream/naru/internal/broker/telemetry"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/txn"
 	"github.com/naru-stream/naru/internal/kafka/config"
@@ -54,6 +55,7 @@ type Node struct {
 	replicas   *replica.Manager
 	groups     *group.Coordinator
 	txns       *txn.Coordinator
+	telemetry  *telemetry.Manager
 	timer      *purgatory.Timer
 	network    *network.Server
 	lifecycle  *lifecycle.Lifecycle
@@ -116,6 +118,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.groups = newGroups(n)
 	ids := server.NewProducerIDs(n.controller, n.publisher, nodeID(n.values))
 	n.txns = newTransactions(n, ids)
+	n.telemetry = telemetry.NewManager(n.values.Int32("telemetry.max.bytes"))
 	n.publisher.Subscribe(n.apply)
 	if n.values.Bool("log.cleaner.enable") {
 		n.cleaner = newCleaner(n.values, n.logs, n.log)
@@ -128,7 +131,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.network.Start(server.New(server.Config{
 		NodeID: nodeID(n.values), ClusterID: n.logs.ClusterID(), Static: n.values,
 		Metadata: n.publisher, Controller: n.controller, Replicas: n.replicas, Logs: n.logs,
-		Groups: n.groups, Transactions: n.txns, ProducerIDs: ids, Timer: n.timer, Log: n.log,
+		Groups: n.groups, Transactions: n.txns, ProducerIDs: ids, Telemetry: n.telemetry, Timer: n.timer, Log: n.log,
 	}))
 	return nil
 }
@@ -168,6 +171,7 @@ func (n *Node) apply(c *metadata.Changes) {
 		n.log.Error("some partitions could not follow the metadata", "error", err)
 	}
 	n.groups.OnMetadata(c)
+	n.subscribeTelemetry(c)
 	for _, t := range c.Topics {
 		switch {
 		case t.Name() == group.TopicName:

@@ -12,6 +12,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/purgatory"
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/storage"
+	"github.com/naru-stream/naru/internal/broker/telemetry"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/txn"
 	"github.com/naru-stream/naru/internal/kafka/config"
@@ -42,6 +43,7 @@ type Config struct {
 	// from them too.
 	Transactions *txn.Coordinator
 	ProducerIDs  *ProducerIDs
+	Telemetry    *telemetry.Manager
 	Timer        *purgatory.Timer
 	Log          *slog.Logger
 }

@@ -55,7 +55,6 @@ var serverKeys = []Key{
 	{Name: "security.providers", Type: String, Unset: true, Status: Accepted,
 		Why: "Go's own cryptography is used",
 		Doc: "Java security providers."},
-	{Name: "telemetry.max.bytes", Type: Int, Default: "1048576", Valid: atLeast(1), Status: NotServed,
-		Why: "client metrics are not served yet",
-		Doc: "Largest push of client metrics that is accepted, in bytes."},
+	{Name: "telemetry.max.bytes", Type: Int, Default: "1048576", Valid: atLeast(1),
+		Doc: "Largest push of client metrics that is accepted, in bytes, before and after decompression."},
 }
