@@ -15,7 +15,6 @@ import (
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
-	"github.com/naru-stream/naru/internal/broker/telemetry"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
@@ -73,16 +72,16 @@ func networkLimits(v config.Values) network.Limits {
 	return l
 }
 
-// newCleaner returns the compaction of the node's logs, not started.
-func newCleaner(v config.Values, logs *storage.Manager, log *slog.Logger) *cleaner.Cleaner {
-	return cleaner.New(cleaner.Config{
+// cleanerConfig gives the compaction of the node's logs the settings that concern it.
+func cleanerConfig(v config.Values, logs *storage.Manager, log *slog.Logger) cleaner.Config {
+	return cleaner.Config{
 		Threads:           int(v.Int32("log.cleaner.threads")),
 		DedupeBufferBytes: v.Int64("log.cleaner.dedupe.buffer.size"),
 		IOBufferBytes:     int(v.Int32("log.cleaner.io.buffer.size")),
 		MaxBytesPerSecond: v.Float64("log.cleaner.io.max.bytes.per.second"),
 		Backoff:           ms(v.Int64("log.cleaner.backoff.ms")),
 		Logs:              logs.Compactable, Clock: wallClock{}, Logger: log,
-	})
+	}
 }
 
 // wallClock is the cleaner's time.
@@ -136,6 +135,8 @@ func (n *Node) register(ctx context.Context) (err error) {
 		{Name: "metadata.version", Min: 7, Max: 30}, {Name: "share.version", Max: 1}, {Name: "streams.version", Max: 1},
 		{Name: "transaction.version", Max: 2},
 	}
+	ctx, cancel := context.WithTimeout(ctx, ms(n.values.Int64("initial.broker.registration.timeout.ms")))
+	defer cancel()
 	n.lifecycle, err = lifecycle.Start(ctx, c)
 	return err
 }
@@ -202,23 +203,4 @@ func (c clock) NowMs() int64 { return c.start.UnixMilli() + time.Since(c.start).
 func (c clock) AfterFunc(delayMs int64, f func()) (stop func()) {
 	e := c.timer.After(ms(delayMs), f)
 	return func() { c.timer.Cancel(e) }
-}
-
-// subscribeTelemetry makes the client metrics subscriptions follow the metadata.
-func (n *Node) subscribeTelemetry(c *metadata.Changes) {
-	for _, resource := range c.Configs {
-		if resource.Type != metadata.ResourceClientMetrics {
-			continue
-		}
-		settings := c.New.Config(resource)
-		if settings.Len() == 0 {
-			n.telemetry.Subscribe(resource.Name, nil)
-			continue
-		}
-		s, err := telemetry.NewSubscription(settings.Map())
-		if err != nil {
-			n.log.Error("a client metrics subscription is left out", "subscription", resource.Name, "error", err)
-		}
-		n.telemetry.Subscribe(resource.Name, s)
-	}
 }

@@ -113,15 +113,17 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	n.replicas = replica.NewManager(replica.Config{
 		NodeID: nodeID(n.values), Logs: n.logs, Log: n.log,
-		Settings: func(image *metadata.Image) config.Values { return server.Settings(image, n.values, nodeID(n.values)) },
+		Settings: n.current,
 	})
 	n.groups = newGroups(n)
 	ids := server.NewProducerIDs(n.controller, n.publisher, nodeID(n.values))
 	n.txns = newTransactions(n, ids)
 	n.telemetry = telemetry.NewManager(n.values.Int32("telemetry.max.bytes"))
-	n.publisher.Subscribe(n.apply)
 	if n.values.Bool("log.cleaner.enable") {
-		n.cleaner = newCleaner(n.values, n.logs, n.log)
+		n.cleaner = cleaner.New(cleanerConfig(n.values, n.logs, n.log))
+	}
+	n.publisher.Subscribe(n.apply)
+	if n.cleaner != nil {
 		n.cleaner.Start()
 	}
 	if err := n.register(ctx); err != nil {
@@ -171,6 +173,7 @@ func (n *Node) apply(c *metadata.Changes) {
 		n.log.Error("some partitions could not follow the metadata", "error", err)
 	}
 	n.groups.OnMetadata(c)
+	n.reconfigure(c)
 	n.subscribeTelemetry(c)
 	for _, t := range c.Topics {
 		switch {

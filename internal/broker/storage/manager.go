@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
 	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -30,6 +32,8 @@ type Manager struct {
 	buffers   sync.Pool // of *[]byte, segmentfile.Chunk long
 	clusterID string
 	dirs      []*directory
+
+	producerExpirationMs atomic.Int64
 
 	running sync.WaitGroup
 	woken   chan struct{}
@@ -68,6 +72,7 @@ func Open(cfg Config) (*Manager, error) {
 		woken:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 	}
+	m.SetProducerIDExpiration(cfg.ProducerIDExpiration)
 	m.rounds.New = func() any { return &round{} }
 	m.buffers.New = func() any { b := make([]byte, segmentfile.Chunk); return &b }
 	m.retentionMs = m.nowMs()
@@ -83,6 +88,18 @@ func Open(cfg Config) (*Manager, error) {
 		m.running.Go(m.background)
 	}
 	return m, nil
+}
+
+// SetProducerIDExpiration changes producer.id.expiration.ms for all logs, open ones
+// included.
+func (m *Manager) SetProducerIDExpiration(d time.Duration) {
+	m.producerExpirationMs.Store(d.Milliseconds())
+}
+
+// expireProducers forgets the producers of a log that have been silent too long.
+func (m *Manager) expireProducers(state *producerstate.State) {
+	state.SetLimits(producerstate.Limits{ExpirationMs: m.producerExpirationMs.Load()})
+	state.Expire(m.nowMs())
 }
 
 // chooseCluster returns the cluster's id: the configured one, that of the
