@@ -75,16 +75,16 @@ func networkLimits(v config.Values) network.Limits {
 	return l
 }
 
-// newCleaner returns the compaction of the node's logs, not started.
-func newCleaner(v config.Values, logs *storage.Manager, log *slog.Logger) *cleaner.Cleaner {
-	return cleaner.New(cleaner.Config{
+// cleanerConfig gives the compaction of the node's logs the settings that concern it.
+func cleanerConfig(v config.Values, logs *storage.Manager, log *slog.Logger) cleaner.Config {
+	return cleaner.Config{
 		Threads:           int(v.Int32("log.cleaner.threads")),
 		DedupeBufferBytes: v.Int64("log.cleaner.dedupe.buffer.size"),
 		IOBufferBytes:     int(v.Int32("log.cleaner.io.buffer.size")),
 		MaxBytesPerSecond: v.Float64("log.cleaner.io.max.bytes.per.second"),
 		Backoff:           ms(v.Int64("log.cleaner.backoff.ms")),
 		Logs:              logs.Compactable, Clock: wallClock{}, Logger: log,
-	})
+	}
 }
 
 // wallClock is the cleaner's time.
@@ -138,6 +138,8 @@ func (n *Node) register(ctx context.Context) (err error) {
 		{Name: "metadata.version", Min: 7, Max: 30}, {Name: "share.version", Max: 1}, {Name: "streams.version", Max: 1},
 		{Name: "transaction.version", Max: 2},
 	}
+	ctx, cancel := context.WithTimeout(ctx, ms(n.values.Int64("initial.broker.registration.timeout.ms")))
+	defer cancel()
 	n.lifecycle, err = lifecycle.Start(ctx, c)
 	return err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/server"
 	"github.com/naru-stream/naru/internal/broker/storage"
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
+	"github.com/naru-stream/naru/internal/broker/telemetry"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/share"
 	"github.com/naru-stream/naru/internal/coordinator/txn"
@@ -57,6 +58,7 @@ type Node struct {
 	groups     *group.Coordinator
 	txns       *txn.Coordinator
 	shares     *share.Coordinator
+	telemetry  *telemetry.Manager
 	timer      *purgatory.Timer
 	network    *network.Server
 	lifecycle  *lifecycle.Lifecycle
@@ -114,15 +116,18 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	n.replicas = replica.NewManager(replica.Config{
 		NodeID: nodeID(n.values), Logs: n.logs, Log: n.log,
-		Settings: func(image *metadata.Image) config.Values { return server.Settings(image, n.values, nodeID(n.values)) },
+		Settings: n.current,
 	})
 	n.shares = newShares(n)
 	n.groups = newGroups(n)
 	ids := server.NewProducerIDs(n.controller, n.publisher, nodeID(n.values))
 	n.txns = newTransactions(n, ids)
-	n.publisher.Subscribe(n.apply)
+	n.telemetry = telemetry.NewManager(n.values.Int32("telemetry.max.bytes"))
 	if n.values.Bool("log.cleaner.enable") {
-		n.cleaner = newCleaner(n.values, n.logs, n.log)
+		n.cleaner = cleaner.New(cleanerConfig(n.values, n.logs, n.log))
+	}
+	n.publisher.Subscribe(n.apply)
+	if n.cleaner != nil {
 		n.cleaner.Start()
 	}
 	if err := n.register(ctx); err != nil {
@@ -132,7 +137,8 @@ func (n *Node) start(ctx context.Context) error {
 	n.network.Start(server.New(server.Config{
 		NodeID: nodeID(n.values), ClusterID: n.logs.ClusterID(), Static: n.values,
 		Metadata: n.publisher, Controller: n.controller, Replicas: n.replicas, Logs: n.logs,
-		Groups: n.groups, Transactions: n.txns, ShareState: n.shares, ProducerIDs: ids, Timer: n.timer, Log: n.log,
+		Groups: n.groups, Transactions: n.txns, ShareState: n.shares, ProducerIDs: ids, Telemetry: n.telemetry,
+		Timer: n.timer, Log: n.log,
 	}))
 	return nil
 }
@@ -172,6 +178,8 @@ func (n *Node) apply(c *metadata.Changes) {
 		n.log.Error("some partitions could not follow the metadata", "error", err)
 	}
 	n.groups.OnMetadata(c)
+	n.reconfigure(c)
+	n.subscribeTelemetry(c)
 	for _, t := range c.Topics {
 		switch {
 		case t.Name() == group.TopicName:

@@ -8,7 +8,7 @@ import (
 
 func attacks() []attack {
 	var all []attack
-	for _, group := range [][]attack{frames(), headers(), bodies(), batches(), produces(), fetches(), topics(), groups(), crowds()} {
+	for _, group := range [][]attack{frames(), headers(), bodies(), batches(), produces(), fetches(), topics(), groups(), pushes(), crowds()} {
 		all = append(all, group...)
 	}
 	return all

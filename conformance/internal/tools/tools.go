@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -38,26 +39,37 @@ type step struct {
 	lines []string
 	// want must be in the output.
 	want []string
+	// mask matches what differs between two runs of this step.
+	mask string
+	// order matches parts of a line whose order is not defined; they are put in order.
+	order string
+	// before does what the tool is to find.
+	before func(ctx context.Context, addr string) error
 }
 
 // mains are the tools' main classes.
 var mains = map[string]string{
-	"kafka-topics":           "org.apache.kafka.tools.TopicCommand",
-	"kafka-configs":          "kafka.admin.ConfigCommand",
-	"kafka-consumer-groups":  "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-	"kafka-groups":           "org.apache.kafka.tools.GroupsCommand",
-	"kafka-get-offsets":      "org.apache.kafka.tools.GetOffsetShell",
-	"kafka-delete-records":   "org.apache.kafka.tools.DeleteRecordsCommand",
-	"kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
-	"kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
-	"kafka-cluster":          "org.apache.kafka.tools.ClusterTool",
-	"kafka-log-dirs":         "org.apache.kafka.tools.LogDirsCommand",
+	"kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+	"kafka-client-metrics":      "org.apache.kafka.tools.ClientMetricsCommand",
+	"kafka-cluster":             "org.apache.kafka.tools.ClusterTool",
+	"kafka-configs":             "kafka.admin.ConfigCommand",
+	"kafka-console-consumer":    "org.apache.kafka.tools.consumer.ConsoleConsumer",
+	"kafka-console-producer":    "org.apache.kafka.tools.ConsoleProducer",
+	"kafka-consumer-groups":     "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+	"kafka-delete-records":      "org.apache.kafka.tools.DeleteRecordsCommand",
+	"kafka-features":            "org.apache.kafka.tools.FeatureCommand",
+	"kafka-get-offsets":         "org.apache.kafka.tools.GetOffsetShell",
+	"kafka-groups":              "org.apache.kafka.tools.GroupsCommand",
+	"kafka-log-dirs":            "org.apache.kafka.tools.LogDirsCommand",
+	"kafka-metadata-quorum":     "org.apache.kafka.tools.MetadataQuorumCommand",
+	"kafka-topics":              "org.apache.kafka.tools.TopicCommand",
+	"kafka-transactions":        "org.apache.kafka.tools.TransactionsCommand",
 }
 
 // Run runs all steps in order, limit each; a step that fails does not stop those after it.
 func (t Tools) Run(ctx context.Context, limit time.Duration) []scenario.Result {
 	var results []scenario.Result
-	for _, s := range steps {
+	for _, s := range slices.Concat(steps, operations) {
 		if ctx.Err() != nil {
 			break
 		}
@@ -86,9 +98,14 @@ func (t Tools) step(ctx context.Context, s step, limit time.Duration) (string, e
 	}
 	argv := append(append([]string{}, t.Java...), mains[s.tool])
 	argv = append(argv, "--bootstrap-server", t.Addr)
-	if s.tool == "kafka-cluster" {
+	if s.tool == "kafka-cluster" { // which takes its verb first
 		argv = append(append(argv[:len(argv)-2:len(argv)-2], args...), "--bootstrap-server", t.Addr)
 		args = nil
+	}
+	if s.before != nil {
+		if err := s.before(ctx, t.Addr); err != nil {
+			return "", err
+		}
 	}
 	out, err := proc.Run(ctx, proc.Command{Argv: append(argv, args...), Stdin: strings.NewReader(s.stdin), Dir: t.Dir, Timeout: limit})
 	if err != nil {
@@ -141,6 +158,19 @@ func (t Tools) normalise(out string, s step) string {
 	out = strings.ReplaceAll(out, t.Addr, "localhost:PORT")
 	for _, c := range changing {
 		out = c.pattern.ReplaceAllString(out, c.with)
+	}
+	if s.mask != "" {
+		out = regexp.MustCompile(s.mask).ReplaceAllString(out, "MASKED")
+	}
+	if s.order != "" {
+		parts := regexp.MustCompile(s.order)
+		sorted := parts.FindAllString(out, -1)
+		slices.Sort(sorted)
+		out = parts.ReplaceAllStringFunc(out, func(string) string {
+			part := sorted[0]
+			sorted = sorted[1:]
+			return part
+		})
 	}
 	var lines []string
 	for _, l := range strings.Split(strings.Trim(out, "\n"), "\n") {

@@ -12,10 +12,10 @@ import (
 // and the next ones wait in the kernel's queue, as with Kafka; over the limit of
 // their address they are closed.
 type admission struct {
-	limits *Limits
-	stop   chan struct{}
+	stop chan struct{}
 
 	mu     sync.Mutex
+	limits Limits // those of connections
 	freed  sync.Cond
 	open   int
 	perIP  map[netip.Addr]int
@@ -23,7 +23,7 @@ type admission struct {
 	closed bool
 }
 
-func (a *admission) init(limits *Limits) {
+func (a *admission) init(limits Limits) {
 	a.limits = limits
 	a.stop = make(chan struct{})
 	a.freed.L = &a.mu
@@ -34,7 +34,7 @@ func (a *admission) init(limits *Limits) {
 // admit returns true when a connection from remote may be served, once there is
 // a place for it; false when its address has too many or the server is closed.
 func (a *admission) admit(l *Listener, remote net.Addr) bool {
-	if rate := a.limits.CreationRate; rate > 0 && !a.pause(a.creationPause(l, rate, time.Now())) {
+	if !a.pause(a.creationPause(l, time.Now())) {
 		return false
 	}
 	ip := ipOf(remote)
@@ -57,9 +57,13 @@ func (a *admission) admit(l *Listener, remote net.Addr) bool {
 
 // creationPause is how long the next connection must wait for its turn. A burst
 // of up to a second's worth is let through.
-func (a *admission) creationPause(l *Listener, rate int, now time.Time) time.Duration {
+func (a *admission) creationPause(l *Listener, now time.Time) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	rate := a.limits.CreationRate
+	if rate <= 0 {
+		return 0
+	}
 	at := a.nextAt[l]
 	if earliest := now.Add(-time.Second); at.Before(earliest) {
 		at = earliest
@@ -81,6 +85,14 @@ func (a *admission) pause(d time.Duration) bool {
 	case <-a.stop:
 		return false
 	}
+}
+
+// setLimits changes what is admitted from now on. Connections that are open stay.
+func (a *admission) setLimits(limits Limits) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limits = limits
+	a.freed.Broadcast()
 }
 
 // release forgets an admitted connection.

@@ -161,3 +161,19 @@ func TestFailedHandshakeCloses(t *testing.T) {
 	other.send(payload(100, "a"))
 	other.want(payload(100, "a"))
 }
+
+func TestConnectionLimitsChangeWhileTheServerRuns(t *testing.T) {
+	s := start(t, Limits{MaxConnectionsPerIP: 1}, echo)
+	first := dial(t, s)
+	first.send(payload(10, "a"))
+	first.want(payload(10, "a"))
+	dial(t, s).wantClosed()
+	s.SetConnectionLimits(Limits{MaxConnectionsPerIP: 2, MaxConnections: 2})
+	second := dial(t, s)
+	second.send(payload(10, "b"))
+	second.want(payload(10, "b"))
+	waiting := dial(t, s)
+	waiting.send(payload(10, "c"))
+	s.SetConnectionLimits(Limits{})
+	waiting.want(payload(10, "c"))
+}

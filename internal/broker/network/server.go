@@ -98,6 +98,10 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// SetConnectionLimits changes how many connections are accepted and how fast:
+// MaxConnections, MaxConnectionsPerIP, PerIPOverrides and CreationRate of l.
+func (s *Server) SetConnectionLimits(l Limits) { s.admission.setLimits(l.withDefaults()) }
+
 // ListenerConfig describes one listener.
 type ListenerConfig struct {
 	// Name is the listener's name, as in `listeners` before "://".
@@ -164,7 +168,7 @@ func Listen(cfg Config) (*Server, error) {
 	s.budget = budget{limit: s.limits.QueuedRequestBytes, share: s.limits.ConnectionShare, stats: &s.stats, reading: map[*claim]struct{}{}}
 	s.cold = make(chan struct{}, coldReads)
 	s.bulk = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
-	s.admission.init(&s.limits)
+	s.admission.init(s.limits)
 	for _, lc := range cfg.Listeners {
 		l, err := s.listen(lc)
 		if err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -33,6 +34,9 @@ func (b *Broker) apiVersions(c *call, r *protocol.ApiVersionsRequest) protocol.M
 	if c.version() >= 3 && (!softwareName.MatchString(r.ClientSoftwareName) || !softwareName.MatchString(r.ClientSoftwareVersion)) {
 		response.ErrorCode = protocol.InvalidRequest
 		return response
+	}
+	if c.version() >= 3 {
+		c.req.Conn().SetClientSoftware(strings.Clone(r.ClientSoftwareName), strings.Clone(r.ClientSoftwareVersion))
 	}
 	for _, row := range b.rows {
 		if row != nil {

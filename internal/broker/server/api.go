@@ -57,6 +57,8 @@ func table() []row {
 		{protocol.KeyListTransactions, 0, 0, 2, later((*Broker).listTransactions)},
 		{protocol.KeyConsumerGroupHeartbeat, 0, 0, 1, later((*Broker).consumerGroupHeartbeat)},
 		{protocol.KeyConsumerGroupDescribe, 0, 0, 1, later((*Broker).consumerGroupDescribe)},
+		{protocol.KeyGetTelemetrySubscriptions, 0, 0, 0, inline((*Broker).getTelemetrySubscriptions)},
+		{protocol.KeyPushTelemetry, 0, 0, 0, inline((*Broker).pushTelemetry)},
 		{protocol.KeyListConfigResources, 0, 0, 1, inline((*Broker).listConfigResources)},
 		{protocol.KeyDescribeTopicPartitions, 0, 0, 0, inline((*Broker).describeTopicPartitions)},
 		{protocol.KeyShareGroupHeartbeat, 1, 1, 1, later((*Broker).shareGroupHeartbeat)},

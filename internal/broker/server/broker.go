@@ -15,6 +15,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/sharefetch"
 	"github.com/naru-stream/naru/internal/broker/sharesession"
 	"github.com/naru-stream/naru/internal/broker/storage"
+	"github.com/naru-stream/naru/internal/broker/telemetry"
 	"github.com/naru-stream/naru/internal/coordinator/group"
 	"github.com/naru-stream/naru/internal/coordinator/share"
 	"github.com/naru-stream/naru/internal/coordinator/txn"
@@ -48,6 +49,7 @@ type Config struct {
 	// ShareState keeps the state of share partitions.
 	ShareState  *share.Coordinator
 	ProducerIDs *ProducerIDs
+	Telemetry   *telemetry.Manager
 	Timer       *purgatory.Timer
 	Log         *slog.Logger
 }

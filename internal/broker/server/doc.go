@@ -20,6 +20,6 @@
 // What is not in the table of api.go is neither advertised nor answered.
 //
 // Neighbours: below broker/network, broker/replica, broker/storage,
-// broker/fetchsession, broker/purgatory, quorum/*, coordinator/*; above package
-// naru, which puts a node together.
+// broker/fetchsession, broker/telemetry, broker/purgatory, quorum/*, coordinator/*;
+// above package naru, which puts a node together.
 package server

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"testing"
+	"time"
 
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/compress"
@@ -404,5 +405,49 @@ func TestNothingUselessStaysOnDisk(t *testing.T) {
 	segs := len(f.log("t").Segments())
 	if count[".log"] != segs || count[".deleted"] != 0 || count[".nsnap"] > 2 || count[".nidx"] > segs || count[".tmp"] != 0 {
 		t.Fatalf("%d segments, files %v", segs, count)
+	}
+}
+
+func TestACompactedSegmentClosesInTimeForItsLongestLag(t *testing.T) {
+	for _, policy := range []string{"compact", "delete"} {
+		f := newFixture(t, func(_ *Config, topic *config.Topic) {
+			topic.CleanupPolicy, topic.MaxCompactionLagMs = []string{policy}, 10_000
+		})
+		l := f.create("t")
+		for _, wait := range []int64{0, 9_000, 5_000} {
+			f.clock.ms += wait
+			if a := append1(l, batch(t, 1, 10, f.clock.ms), 0); a.Err != nil {
+				t.Fatal(a.Err)
+			}
+		}
+		want := map[string]int{"compact": 2, "delete": 1}[policy]
+		if n := len(l.segs); n != want {
+			t.Errorf("%s: %d segments after 14 s with max.compaction.lag.ms of 10 s, want %d", policy, n, want)
+		}
+	}
+}
+
+func TestProducersAreForgottenAfterATimeThatMayChange(t *testing.T) {
+	f := newFixture(t)
+	l := f.create("t")
+	spec := record.DefaultSpec()
+	spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = 7, 0, 0
+	if a := append1(l, batchOf(t, spec, 1, 10, f.clock.ms), 0); a.Err != nil {
+		t.Fatal(a.Err)
+	}
+	known := func() int {
+		t.Helper()
+		l.producers.mu.Lock()
+		defer l.producers.mu.Unlock()
+		f.m.expireProducers(l.producers.state)
+		return l.producers.state.Len()
+	}
+	f.clock.ms += 20_000
+	if n := known(); n != 1 {
+		t.Fatalf("%d producers are known after 20 s, want 1", n)
+	}
+	f.m.SetProducerIDExpiration(10 * time.Second)
+	if n := known(); n != 0 {
+		t.Fatalf("%d producers are known with an expiration of 10 s, want none", n)
 	}
 }

@@ -136,9 +136,15 @@ type settings struct {
 }
 
 func newSettings(t *config.Topic) *settings {
+	segmentMs := t.SegmentMs
+	if t.Compacts() {
+		// The cleaner leaves the active segment alone: what must be compacted by a time
+		// must have left it by then.
+		segmentMs = min(segmentMs, t.MaxCompactionLagMs)
+	}
 	return &settings{
 		segmentBytes:      int64(t.SegmentBytes),
-		segmentMs:         t.SegmentMs,
+		segmentMs:         segmentMs,
 		segmentJitterMs:   t.SegmentJitterMs,
 		indexInterval:     int64(t.IndexIntervalBytes),
 		retentionMs:       t.RetentionMs,

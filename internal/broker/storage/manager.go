@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/naru-stream/naru/internal/broker/storage/damage"
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
 	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/broker/storage/trash"
 	"github.com/naru-stream/naru/internal/kafka/config"
@@ -35,6 +37,8 @@ type Manager struct {
 	dirs      []*directory
 	trash     *trash.Can
 	damage    *damage.List
+
+	producerExpirationMs atomic.Int64
 
 	running sync.WaitGroup
 	woken   chan struct{}
@@ -73,6 +77,7 @@ func Open(cfg Config) (*Manager, error) {
 		woken:   make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 	}
+	m.SetProducerIDExpiration(cfg.ProducerIDExpiration)
 	m.rounds.New = func() any { return &round{} }
 	m.buffers.New = func() any { b := make([]byte, segmentfile.Chunk); return &b }
 	m.retentionMs = m.nowMs()
@@ -88,6 +93,18 @@ func Open(cfg Config) (*Manager, error) {
 		m.running.Go(m.background)
 	}
 	return m, nil
+}
+
+// SetProducerIDExpiration changes producer.id.expiration.ms for all logs, open ones
+// included.
+func (m *Manager) SetProducerIDExpiration(d time.Duration) {
+	m.producerExpirationMs.Store(d.Milliseconds())
+}
+
+// expireProducers forgets the producers of a log that have been silent too long.
+func (m *Manager) expireProducers(state *producerstate.State) {
+	state.SetLimits(producerstate.Limits{ExpirationMs: m.producerExpirationMs.Load()})
+	state.Expire(m.nowMs())
 }
 
 // chooseCluster returns the cluster's id: the configured one, that of the

@@ -99,7 +99,7 @@ func (l *Log) loadProducers() error {
 	if l.producersLoaded() {
 		return nil
 	}
-	state := producerstate.New(producerstate.Limits{ExpirationMs: l.m.cfg.ProducerIDExpiration.Milliseconds()})
+	state := producerstate.New(producerstate.Limits{})
 	l.mu.Lock()
 	start, end, point := l.logStart, l.end, l.pace.snapshot
 	l.mu.Unlock()
@@ -113,7 +113,7 @@ func (l *Log) loadProducers() error {
 	if err := l.replayProducers(state, end); err != nil {
 		return storageError("reading the producers of "+l.String(), err)
 	}
-	state.Expire(l.m.nowMs())
+	l.m.expireProducers(state)
 	l.producers.mu.Lock()
 	l.producers.state = state
 	l.producers.mu.Unlock()
@@ -323,7 +323,7 @@ func (l *Log) takeSnapshot() ([]byte, int64, error) {
 	l.mu.Unlock()
 	l.producers.mu.Lock()
 	defer l.producers.mu.Unlock()
-	l.producers.state.Expire(l.m.nowMs())
+	l.m.expireProducers(l.producers.state)
 	if l.producers.state.Len() == 0 && len(aborted) == 0 {
 		return nil, offset, nil
 	}

@@ -22,6 +22,11 @@ func CheckDynamic(name, value string, perBroker bool) error {
 		return &InvalidError{Key: name,
 			Problem: "These security configs can be dynamically updated only per-listener using the listener prefix: [" + name + "]",
 			Help:    "write listener.name.<listener name in lower case>." + name}
+	case name == "listeners" || name == "listener.security.protocol.map":
+		// Kafka opens and closes listeners while it runs. Refusing is better than a value
+		// that is shown and has no effect.
+		return &InvalidError{Key: name, Value: value, Problem: "Cannot update these configs dynamically: [" + name + "]",
+			Help: "listeners do not change while a node runs: set it in server.properties and restart the node"}
 	case k.Mode == PerBroker && !perBroker:
 		return &InvalidError{Key: name, Value: value,
 			Problem: "Cannot update these configs at default cluster level, broker id must be specified: [" + name + "]",

@@ -17,6 +17,7 @@ func TestDynamicChangesKeepToTheirMode(t *testing.T) {
 		{"sasl.enabled.mechanisms", "PLAIN", true, ""},
 		{"sasl.enabled.mechanisms", "PLAIN", false, "broker id must be specified: [sasl.enabled.mechanisms]"},
 		{"ssl.keystore.location", "/x", true, "only per-listener using the listener prefix: [ssl.keystore.location]"},
+		{"listeners", "PLAINTEXT://:9093", true, "Cannot update these configs dynamically: [listeners]"},
 		{"num.partitions", "2", true, "Cannot update these configs dynamically: [num.partitions]"},
 		{"listener.name.tls.ssl.keystore.location", "/x", true, ""},
 		{"num.io.thread", "1", false, "did you mean num.io.threads?"},

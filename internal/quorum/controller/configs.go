@@ -105,7 +105,7 @@ func (c *Core) checkConfig(resource metadata.ConfigResource, settings map[string
 		case metadata.ResourceBroker:
 			f = refusal(protocol.InvalidRequest, config.CheckDynamic(name, value, resource.Name != ""))
 		case metadata.ResourceClientMetrics:
-			f = refusal(protocol.InvalidRequest, config.CheckSetting(scope, name, value))
+			f = checkClientMetrics(name, value)
 		default:
 			if f = refusal(protocol.InvalidConfig, config.CheckSetting(scope, name, value)); f == nil {
 				f = c.checkGroupBounds(name, value)
@@ -116,6 +116,20 @@ func (c *Core) checkConfig(resource metadata.ConfigResource, settings map[string
 		}
 	}
 	return nil
+}
+
+// checkClientMetrics validates a setting of a client metrics subscription. Kafka's code
+// depends on who notices: INVALID_REQUEST is for names and for the bounds of the
+// interval, INVALID_CONFIG for values that cannot be read.
+func checkClientMetrics(name, value string) *failure {
+	if _, ok := config.Lookup(config.ClientMetricsScope, name); !ok {
+		return invalid("Unknown client metrics configuration: %s", name)
+	}
+	code := protocol.InvalidConfig
+	if _, err := strconv.ParseInt(strings.TrimSpace(value), 10, 32); name == "interval.ms" && err == nil {
+		code = protocol.InvalidRequest
+	}
+	return refusal(code, config.CheckSetting(config.ClientMetricsScope, name, value))
 }
 
 func refusal(code protocol.ErrorCode, err error) *failure {

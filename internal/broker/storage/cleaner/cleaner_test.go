@@ -315,3 +315,28 @@ func TestPaceKeepsToTheRate(t *testing.T) {
 		}
 	})
 }
+
+func TestACleanerGoesOnWithOtherSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &lockedLog{memLog: smallLog(t)}
+		c := newTestCleaner(slow)
+		cfg := c.cfg
+		cfg.MaxBytesPerSecond = 1 // hours
+		c.Reconfigure(cfg)
+		c.Start()
+		defer c.Close()
+		time.Sleep(time.Minute)
+		if slow.entered != 0 {
+			t.Fatal("the rate did not count")
+		}
+		cfg.MaxBytesPerSecond = math.MaxFloat64
+		c.Reconfigure(cfg)
+		time.Sleep(cfg.Backoff)
+		synctest.Wait()
+		if slow.entered != 1 || slow.cleaned != 30 {
+			t.Fatalf("with the new rate the log is clean to %d after %d replacements", slow.cleaned, slow.entered)
+		}
+		c.Close()
+		c.Reconfigure(cfg) // nothing begins again
+	})
+}

@@ -44,9 +44,12 @@ const failedRounds = 20
 // Cleaner cleans the logs of a node in the background.
 type Cleaner struct {
 	cfg  Config
-	pace pace
-	stop context.CancelFunc
-	done sync.WaitGroup
+	pace *pace
+
+	life   sync.Mutex // of Start, Reconfigure and Close
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+	closed bool
 
 	mu     sync.Mutex
 	busy   map[Log]struct{}
@@ -55,17 +58,24 @@ type Cleaner struct {
 
 // New returns a Cleaner that has not been started.
 func New(cfg Config) *Cleaner {
+	c := &Cleaner{busy: map[Log]struct{}{}, failed: map[Log]time.Time{}}
+	c.configure(cfg)
+	return c
+}
+
+func (c *Cleaner) configure(cfg Config) {
 	cfg.Threads = max(cfg.Threads, 1)
-	return &Cleaner{
-		cfg:    cfg,
-		pace:   pace{bytesPerSecond: cfg.MaxBytesPerSecond, clock: cfg.Clock},
-		busy:   map[Log]struct{}{},
-		failed: map[Log]time.Time{},
-	}
+	c.cfg, c.pace = cfg, &pace{bytesPerSecond: cfg.MaxBytesPerSecond, clock: cfg.Clock}
 }
 
 // Start starts the goroutines. It is called once.
 func (c *Cleaner) Start() {
+	c.life.Lock()
+	defer c.life.Unlock()
+	c.start()
+}
+
+func (c *Cleaner) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	for range c.cfg.Threads {
@@ -76,6 +86,36 @@ func (c *Cleaner) Start() {
 // Close ends the goroutines and waits for them. What was being cleaned is left as
 // it was.
 func (c *Cleaner) Close() {
+	c.life.Lock()
+	defer c.life.Unlock()
+	c.closed = true
+	c.halt()
+}
+
+// Reconfigure goes on with another configuration; as in Kafka what is being cleaned
+// is left as it was and begun anew.
+func (c *Cleaner) Reconfigure(cfg Config) {
+	c.life.Lock()
+	defer c.life.Unlock()
+	if c.closed {
+		return
+	}
+	started := c.stop != nil
+	c.halt()
+	c.configure(cfg)
+	if started {
+		c.start()
+	}
+}
+
+// Config returns the present configuration.
+func (c *Cleaner) Config() Config {
+	c.life.Lock()
+	defer c.life.Unlock()
+	return c.cfg
+}
+
+func (c *Cleaner) halt() {
 	if c.stop != nil {
 		c.stop()
 	}
@@ -107,7 +147,11 @@ func (c *Cleaner) CleanOne(ctx context.Context) bool {
 		Pace:              c.pace.spend,
 	}
 	stats, err := Clean(ctx, log, plan, picture.Policy, now.UnixMilli(), limits)
-	c.release(log, now, err)
+	if ctx.Err() != nil {
+		c.release(log, now, nil) // it is not the log's fault
+	} else {
+		c.release(log, now, err)
+	}
 	switch {
 	case err == nil:
 		c.cfg.Logger.Info("log cleaned", "log", log.String(), "dirty_ratio", plan.Ratio,
