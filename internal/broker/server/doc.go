@@ -20,6 +20,7 @@
 // What is not in the table of api.go is neither advertised nor answered.
 //
 // Neighbours: below broker/network, broker/replica, broker/storage,
-// broker/fetchsession, broker/telemetry, broker/purgatory, quorum/*, coordinator/*;
+// broker/fetchsession, broker/sharesession, broker/sharefetch (what share groups
+// have of this broker), broker/telemetry, broker/purgatory, quorum/*, coordinator/*;
 // above package naru, which puts a node together.
 package server
