@@ -182,31 +182,3 @@ func deletedTopics(res *protocol.DeleteShareGroupStateResponse) (gone []protocol
 	}
 	return gone, code
 }
-
-// noPersister stands in where there is no share coordinator: nothing is initialized.
-type noPersister struct{}
-
-// InitializeShareGroupState implements Persister.
-func (noPersister) InitializeShareGroupState(_ runtime.Context, req *protocol.InitializeShareGroupStateRequest, done func(*protocol.InitializeShareGroupStateResponse)) {
-	res := &protocol.InitializeShareGroupStateResponse{}
-	for _, t := range req.Topics {
-		result := protocol.InitializeShareGroupStateResponseInitializeStateResult{TopicId: t.TopicId}
-		for _, p := range t.Partitions {
-			result.Partitions = append(result.Partitions, protocol.InitializeShareGroupStateResponsePartitionResult{
-				Partition: p.Partition, ErrorCode: protocol.CoordinatorNotAvailable,
-			})
-		}
-		res.Results = append(res.Results, result)
-	}
-	done(res)
-}
-
-// DeleteShareGroupState implements Persister.
-func (noPersister) DeleteShareGroupState(_ runtime.Context, _ *protocol.DeleteShareGroupStateRequest, done func(*protocol.DeleteShareGroupStateResponse)) {
-	done(&protocol.DeleteShareGroupStateResponse{})
-}
-
-// ReadShareGroupStateSummary implements Persister.
-func (noPersister) ReadShareGroupStateSummary(_ runtime.Context, _ *protocol.ReadShareGroupStateSummaryRequest, done func(*protocol.ReadShareGroupStateSummaryResponse)) {
-	done(&protocol.ReadShareGroupStateSummaryResponse{})
-}

@@ -128,8 +128,7 @@ type Config struct {
 	// Clock is the time.
 	Clock runtime.Clock
 
-	// Persister keeps the state of share partitions. nil: nobody does, and share groups
-	// have no partitions to assign.
+	// Persister keeps the state of share partitions.
 	Persister Persister
 
 	// EndOffset returns the high watermark of a partition, for the lag of share groups.
@@ -171,9 +170,6 @@ func New(cfg Config) *Coordinator {
 func build(cfg Config, makeCore func(partition int32, settings *Settings, view clusterView) runtime.Core) *Coordinator {
 	c := &Coordinator{
 		settings: cfg.Settings, newUUID: cfg.NewUUID, clock: cfg.Clock, persister: cfg.Persister, endOffset: cfg.EndOffset,
-	}
-	if c.persister == nil {
-		c.persister = noPersister{}
 	}
 	c.settings.classic = classic.Config{
 		MaxSize:                 cfg.Settings.MaxSize,

@@ -155,3 +155,31 @@ func (p *memoryPersister) keys(group string) []string {
 	slices.Sort(out)
 	return out
 }
+
+// noPersister is a share coordinator that is never available and answers at once.
+type noPersister struct{}
+
+// InitializeShareGroupState implements Persister.
+func (noPersister) InitializeShareGroupState(_ runtime.Context, req *protocol.InitializeShareGroupStateRequest, done func(*protocol.InitializeShareGroupStateResponse)) {
+	res := &protocol.InitializeShareGroupStateResponse{}
+	for _, t := range req.Topics {
+		result := protocol.InitializeShareGroupStateResponseInitializeStateResult{TopicId: t.TopicId}
+		for _, p := range t.Partitions {
+			result.Partitions = append(result.Partitions, protocol.InitializeShareGroupStateResponsePartitionResult{
+				Partition: p.Partition, ErrorCode: protocol.CoordinatorNotAvailable,
+			})
+		}
+		res.Results = append(res.Results, result)
+	}
+	done(res)
+}
+
+// DeleteShareGroupState implements Persister.
+func (noPersister) DeleteShareGroupState(_ runtime.Context, _ *protocol.DeleteShareGroupStateRequest, done func(*protocol.DeleteShareGroupStateResponse)) {
+	done(&protocol.DeleteShareGroupStateResponse{})
+}
+
+// ReadShareGroupStateSummary implements Persister.
+func (noPersister) ReadShareGroupStateSummary(_ runtime.Context, _ *protocol.ReadShareGroupStateSummaryRequest, done func(*protocol.ReadShareGroupStateSummaryResponse)) {
+	done(&protocol.ReadShareGroupStateSummaryResponse{})
+}

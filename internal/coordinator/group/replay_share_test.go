@@ -105,7 +105,7 @@ func TestATombstoneOfAShareGroupDoesNotDeleteAGroupOfAnotherKind(t *testing.T) {
 func TestManyMembersOfShareGroupsOnRealGoroutines(t *testing.T) {
 	c := New(Config{
 		Settings: DefaultSettings(), Partitions: 3, Log: runtimetest.NewLog(), Clock: wallClock{}, NewUUID: func() string { return "u" },
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), Persister: noPersister{},
 	})
 	for p := range int32(3) {
 		c.OnElected(p, 1)
