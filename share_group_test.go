@@ -30,6 +30,25 @@ func (p *peer) ready() {
 	}
 }
 
+func TestOffsetsOfAShareGroupAreTheFirstThingThatANewNodeIsToldOf(t *testing.T) {
+	p := dial(t, startNode(t).Addr())
+	p.ready()
+	if _, err := p.ask(&protocol.CreateTopicsRequest{TimeoutMs: 1000, Topics: []protocol.CreateTopicsRequestCreatableTopic{{Name: "t", NumPartitions: 3, ReplicationFactor: 1}}}, 7); err != nil {
+		t.Fatal(err)
+	}
+	m, err := p.ask(&protocol.AlterShareGroupOffsetsRequest{GroupId: "g", Topics: []protocol.AlterShareGroupOffsetsRequestTopic{{
+		TopicName: "t", Partitions: []protocol.AlterShareGroupOffsetsRequestPartition{{PartitionIndex: 0}, {PartitionIndex: 1}, {PartitionIndex: 2}},
+	}}}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range m.(*protocol.AlterShareGroupOffsetsResponse).Responses[0].Partitions {
+		if out.ErrorCode != protocol.None {
+			t.Errorf("partition %d is answered %s", out.PartitionIndex, out.ErrorCode)
+		}
+	}
+}
+
 func TestShareGroupsAreServedAsLongAsTheFeatureSaysSo(t *testing.T) {
 	p := dial(t, startNode(t).Addr())
 	p.ready()

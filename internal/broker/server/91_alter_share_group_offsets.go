@@ -8,5 +8,9 @@ func (b *Broker) alterShareGroupOffsets(c *call, r *protocol.AlterShareGroupOffs
 		c.respond(&protocol.AlterShareGroupOffsetsResponse{ErrorCode: protocol.UnsupportedVersion})
 		return
 	}
+	if _, err := b.ensureInternalTopic(shareStateTopic); err != nil {
+		c.respond(&protocol.AlterShareGroupOffsetsResponse{ErrorCode: protocol.CoordinatorNotAvailable, ErrorMessage: errorMessage(err)})
+		return
+	}
 	b.Groups.AlterShareGroupOffsets(c.context(), r, reply[protocol.AlterShareGroupOffsetsResponse](c))
 }
