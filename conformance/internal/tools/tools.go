@@ -62,6 +62,7 @@ var mains = map[string]string{
 	"kafka-groups":              "org.apache.kafka.tools.GroupsCommand",
 	"kafka-log-dirs":            "org.apache.kafka.tools.LogDirsCommand",
 	"kafka-metadata-quorum":     "org.apache.kafka.tools.MetadataQuorumCommand",
+	"kafka-share-groups":        "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
 	"kafka-topics":              "org.apache.kafka.tools.TopicCommand",
 	"kafka-transactions":        "org.apache.kafka.tools.TransactionsCommand",
 }
