@@ -18,19 +18,18 @@ type fact struct {
 
 // model is a share partition that remembers every record apart, and the world around it.
 type model struct {
-	t        *testing.T
-	seed     uint64
-	rng      *rand.Rand
-	p        *Partition
-	s        Settings
-	nowMs    int64
-	log      []Extent
-	facts    map[int64]*fact
-	pending  []Change
-	logStart int64
-	written  map[int64]StateBatch // what the share coordinator has, by offset
-	writtenStart,
-	delivered int64
+	t            *testing.T
+	seed         uint64
+	rng          *rand.Rand
+	p            *Partition
+	s            Settings
+	nowMs        int64
+	log          []Extent
+	facts        map[int64]*fact
+	pending      []Change
+	logStart     int64
+	written      map[int64]StateBatch // what the share coordinator has, by offset
+	writtenStart int64
 }
 
 func (m *model) fatalf(format string, args ...any) {

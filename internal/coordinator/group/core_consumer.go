@@ -27,7 +27,7 @@ func (c *core) consumerHeartbeat(env classic.Env, call *consumer.HeartbeatCall) 
 		c.downgrade(env, group)
 	case !exists && !joins:
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Consumer group %s not found.", req.GroupId)
-	case exists && !(joins && isClassic):
+	case exists && (!joins || !isClassic):
 		refuseHeartbeatOf(env, call, protocol.GroupIdNotFound, "Group %s is not a consumer group.", req.GroupId)
 	case !exists && len(c.groups) >= MaxGroupsPerPartition:
 		refuseHeartbeatOf(env, call, protocol.GroupMaxSizeReached, "The coordinator has %d groups, more are not allowed.", len(c.groups))

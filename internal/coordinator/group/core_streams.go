@@ -28,7 +28,7 @@ func (c *core) streamsHeartbeat(env classic.Env, call *streams.HeartbeatCall) {
 		refuseStreams(env, call, protocol.GroupIdNotFound, "Group %s not found.", req.GroupId)
 	case !exists && !joins:
 		refuseStreams(env, call, protocol.GroupIdNotFound, "Streams group %s not found.", req.GroupId)
-	case exists && !(joins && isClassic && old.State() == classic.Empty):
+	case exists && (!joins || !isClassic || old.State() != classic.Empty):
 		refuseStreams(env, call, protocol.GroupIdNotFound, "Group %s is not a streams group.", req.GroupId)
 	case !exists && len(c.groups) >= MaxGroupsPerPartition:
 		refuseStreams(env, call, protocol.GroupMaxSizeReached, "The coordinator has %d groups, more are not allowed.", len(c.groups))

@@ -48,7 +48,7 @@ func (s *script) setPersister(a args) {
 		}
 	}
 	if name, ok := a.named["refuse"]; ok {
-		p.refuse, _ = errorNamed(a, name).(protocol.ErrorCode)
+		p.refuse = protocol.CodeOf(errorNamed(a, name))
 	}
 	if _, ok := a.named["delivered"]; ok {
 		for key, state := range p.states {

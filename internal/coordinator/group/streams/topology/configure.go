@@ -106,7 +106,7 @@ func (c *configuring) configure() (*Configured, error) {
 	for _, s := range c.topology.sorted {
 		n := c.widest(s)
 		if n == 0 {
-			return nil, fmt.Errorf("No source topics found for subtopology %s", s.SubtopologyId)
+			return nil, fmt.Errorf("No source topics found for subtopology %s", s.SubtopologyId) //nolint:staticcheck // Kafka's words, which people read
 		}
 		if tasks += int64(n); tasks > MaxTasks {
 			return nil, fmt.Errorf("the topology has more than %d tasks", MaxTasks)
@@ -179,13 +179,13 @@ func (c *configuring) repartition() error {
 			break
 		}
 		if !found {
-			return errors.New("Failed to compute number of partitions for all repartition topics. There may be loops in the topology that cannot be resolved.")
+			return errors.New("Failed to compute number of partitions for all repartition topics. There may be loops in the topology that cannot be resolved.") //nolint:staticcheck // Kafka's words, which people read
 		}
 	}
 	for _, s := range c.topology.sorted {
 		for i := range s.RepartitionSourceTopics {
 			if _, ok := c.decided[s.RepartitionSourceTopics[i].Name]; !ok {
-				return errors.New("Failed to compute number of partitions for all repartition topics, because a repartition source topic is never used as a sink topic.")
+				return errors.New("Failed to compute number of partitions for all repartition topics, because a repartition source topic is never used as a sink topic.") //nolint:staticcheck // Kafka's words, which people read
 			}
 		}
 	}

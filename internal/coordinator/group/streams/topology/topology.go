@@ -122,7 +122,7 @@ func checkSubtopology(s *subtopology) error {
 	}
 	for i := range s.StateChangelogTopics {
 		if t := &s.StateChangelogTopics[i]; t.Partitions != 0 {
-			return fmt.Errorf("Changelog topic %s must have an undefined partition count, but it is set to %d.", t.Name, t.Partitions)
+			return fmt.Errorf("Changelog topic %s must have an undefined partition count, but it is set to %d.", t.Name, t.Partitions) //nolint:staticcheck // Kafka's words, which people read
 		}
 	}
 	for i := range s.RepartitionSourceTopics {
