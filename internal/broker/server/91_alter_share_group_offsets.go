@@ -8,7 +8,7 @@ func (b *Broker) alterShareGroupOffsets(c *call, r *protocol.AlterShareGroupOffs
 		c.respond(&protocol.AlterShareGroupOffsetsResponse{ErrorCode: protocol.UnsupportedVersion})
 		return
 	}
-	if _, err := b.ensureInternalTopic(shareStateTopic); err != nil {
+	if err := b.ensureShareState(r.GroupId != "" && len(r.Topics) > 0); err != nil {
 		c.respond(&protocol.AlterShareGroupOffsetsResponse{ErrorCode: protocol.CoordinatorNotAvailable, ErrorMessage: errorMessage(err)})
 		return
 	}
