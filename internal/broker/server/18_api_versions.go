@@ -23,6 +23,7 @@ var supportedFeatures = []supportedFeature{
 	{"kraft.version", 0, 1},
 	{"metadata.version", 7, 30},
 	{"share.version", 0, 1},
+	{"streams.version", 0, 1},
 	{"transaction.version", 0, 2},
 }
 
