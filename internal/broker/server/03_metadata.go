@@ -9,8 +9,8 @@ import (
 )
 
 // metadata tells which brokers there are and who leads which partition. A topic
-// that is asked for by name and may be created automatically is unknown in this
-// answer, as clients expect of Kafka; it exists, and has a leader, when they ask again.
+// that is asked for by name and may be created automatically exists, and has a
+// leader, when the answer leaves.
 func (b *Broker) metadata(c *call, r *protocol.MetadataRequest) protocol.Message {
 	version := c.version()
 	if version < 12 && identified(r.Topics) {
@@ -122,10 +122,11 @@ func (b *Broker) namedTopic(asked *protocol.MetadataRequestTopic, mayCreate bool
 		}
 		return refuse(protocol.UnknownTopicOrPartition)
 	}
-	if err := b.autoCreate(name); err != nil {
+	t, err := b.autoCreate(name)
+	if err != nil {
 		return refuse(err)
 	}
-	return refuse(protocol.UnknownTopicOrPartition)
+	return describeTopic(b.image(), t)
 }
 
 // describeTopic is a topic as Metadata answers it.

@@ -11,13 +11,11 @@ import (
 // autoCreate makes the topic that a client named but nobody created, with the
 // broker's defaults, or with what an internal topic needs. It returns when this
 // broker serves the topic.
-func (b *Broker) autoCreate(name string) error {
+func (b *Broker) autoCreate(name string) (*metadata.Topic, error) {
 	if isInternal(name) {
-		_, err := b.ensureInternalTopic(name)
-		return err
+		return b.ensureInternalTopic(name)
 	}
-	_, err := b.createTopic(protocol.CreateTopicsRequestCreatableTopic{Name: name, NumPartitions: -1, ReplicationFactor: -1})
-	return err
+	return b.createTopic(protocol.CreateTopicsRequestCreatableTopic{Name: name, NumPartitions: -1, ReplicationFactor: -1})
 }
 
 // ensureInternalTopic returns the topic that a coordinator keeps its state in, and
