@@ -10,4 +10,4 @@ fuzz:        ; CGO_ENABLED=1 go test -run '^$$' -fuzz FuzzDecode -fuzztime 60s .
 conformance: ; cd conformance && go run ./cmd/conformance -target both
 crash:       ; cd conformance && go run ./cmd/crash
 bench:       ; go run ./bench -out bench/RESULTS.md
-docs:        ; go test ./internal/kafka/config -run Page -update && go test ./internal/cli -run Docs -update
+docs:        ; go test ./internal/kafka/config -run Page -update && go test ./internal/cli -run Pages -update

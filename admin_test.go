@@ -44,6 +44,34 @@ func TestAdministratorsQuestionsHaveAnswersOnOneNode(t *testing.T) {
 		}
 	}
 
+	for version := int16(0); version <= 1; version++ {
+		ask := func(partition int32, replicas []int32) protocol.AlterPartitionReassignmentsRequestReassignablePartition {
+			return protocol.AlterPartitionReassignmentsRequestReassignablePartition{PartitionIndex: partition, Replicas: replicas}
+		}
+		m, err := p.ask(&protocol.AlterPartitionReassignmentsRequest{
+			TimeoutMs: 1000, AllowReplicationFactorChange: true,
+			Topics: []protocol.AlterPartitionReassignmentsRequestReassignableTopic{{
+				Name: "t", Partitions: []protocol.AlterPartitionReassignmentsRequestReassignablePartition{
+					ask(0, []int32{1}), ask(1, []int32{1, 2}), ask(1, nil), ask(7, []int32{1}),
+				},
+			}},
+		}, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := m.(*protocol.AlterPartitionReassignmentsResponse)
+		if len(r.Responses) != 1 || len(r.Responses[0].Partitions) != 4 || !r.AllowReplicationFactorChange {
+			t.Fatalf("version %d: %+v", version, r)
+		}
+		for i, want := range []protocol.ErrorCode{
+			protocol.None, protocol.InvalidReplicaAssignment, protocol.NoReassignmentInProgress, protocol.UnknownTopicOrPartition,
+		} {
+			if got := r.Responses[0].Partitions[i]; got.ErrorCode != want {
+				t.Errorf("version %d: partition %d got %v, want %v", version, got.PartitionIndex, got.ErrorCode, want)
+			}
+		}
+	}
+
 	for _, topics := range [][]protocol.ListPartitionReassignmentsRequestListPartitionReassignmentsTopics{
 		nil, {{Name: "t", PartitionIndexes: []int32{0, 1, 7}}, {Name: "unknown", PartitionIndexes: []int32{0}}},
 	} {
@@ -53,6 +81,33 @@ func TestAdministratorsQuestionsHaveAnswersOnOneNode(t *testing.T) {
 		}
 		if r := m.(*protocol.ListPartitionReassignmentsResponse); r.ErrorCode != protocol.None || len(r.Topics) != 0 {
 			t.Errorf("topics %v: %+v", topics, r)
+		}
+	}
+
+	for version := int16(1); version <= 2; version++ {
+		m, err := p.ask(&protocol.DescribeLogDirsRequest{}, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		home := m.(*protocol.DescribeLogDirsResponse).Results[0].LogDir
+		ask := func(path, topic string, partition int32) protocol.AlterReplicaLogDirsRequestAlterReplicaLogDir {
+			return protocol.AlterReplicaLogDirsRequestAlterReplicaLogDir{
+				Path:   path,
+				Topics: []protocol.AlterReplicaLogDirsRequestAlterReplicaLogDirTopic{{Name: topic, Partitions: []int32{partition}}},
+			}
+		}
+		m, err = p.ask(&protocol.AlterReplicaLogDirsRequest{Dirs: []protocol.AlterReplicaLogDirsRequestAlterReplicaLogDir{
+			ask(home, "t", 1), ask("/nowhere", "t", 1), ask(home, "t", 7), ask(home, "unknown", 0),
+		}}, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []protocol.ErrorCode{
+			protocol.None, protocol.LogDirNotFound, protocol.UnknownTopicOrPartition, protocol.UnknownTopicOrPartition,
+		} {
+			if got := m.(*protocol.AlterReplicaLogDirsResponse).Results[i].Partitions[0].ErrorCode; got != want {
+				t.Errorf("version %d: move %d got %v, want %v", version, i, got, want)
+			}
 		}
 	}
 

@@ -26,7 +26,8 @@ func (n *Node) reconfigure(c *metadata.Changes) {
 		return
 	}
 	was, is := n.current(c.Old), n.current(c.New)
-	n.network.SetConnectionLimits(networkLimits(is))
+	n.network.SetConnectionLimits(networkLimits(is, n.log))
+	n.logs.SetCordoned(is.List("cordoned.log.dirs"))
 	n.logs.SetProducerIDExpiration(ms(is.Int64("producer.id.expiration.ms")))
 	changed := func(name string) bool {
 		a, _, _ := was.Lookup(name)

@@ -61,7 +61,9 @@ type Node struct {
 	telemetry  *telemetry.Manager
 	timer      *purgatory.Timer
 	network    *network.Server
+	broker     *server.Broker
 	lifecycle  *lifecycle.Lifecycle
+	placed     *lifecycle.Assignments // nil with one log directory
 
 	failed    chan struct{}
 	failure   error
@@ -93,7 +95,16 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	for _, warning := range config.Unknown(properties) {
 		c.Logger.Warn("unknown setting", "problem", warning)
 	}
-	n := &Node{log: c.Logger, values: values, dirs: logDirs(values), failed: make(chan struct{})}
+	for _, doubt := range values.Doubts() {
+		c.Logger.Error("doubtful settings", "problem", doubt)
+	}
+	for _, k := range values.OfStatus(config.NotServed) {
+		c.Logger.Warn("a setting has no effect yet", "setting", k.Name, "reason", k.Why)
+	}
+	for _, k := range values.OfStatus(config.Accepted) {
+		c.Logger.Info("a setting has no effect", "setting", k.Name, "reason", k.Why)
+	}
+	n := &Node{log: c.Logger, values: values, dirs: values.LogDirs(), failed: make(chan struct{})}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -109,6 +120,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.logs, err = storage.Open(storageConfig(n.values, n.dirs, nodeID(n.values), n.log)); err != nil {
 		return err
 	}
+	n.logs.SetCordoned(n.values.List("cordoned.log.dirs"))
 	n.timer = purgatory.NewTimer(purgatory.SystemClock{})
 	n.publisher = publish.New()
 	if err := n.startController(); err != nil {
@@ -126,6 +138,7 @@ func (n *Node) start(ctx context.Context) error {
 	if n.values.Bool("log.cleaner.enable") {
 		n.cleaner = cleaner.New(cleanerConfig(n.values, n.logs, n.log))
 	}
+	n.placed = newAssignments(n)
 	n.publisher.Subscribe(n.apply)
 	if n.cleaner != nil {
 		n.cleaner.Start()
@@ -133,13 +146,18 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.register(ctx); err != nil {
 		return err
 	}
+	if n.placed != nil {
+		n.placed.Start(n.lifecycle.Epoch)
+	}
 	// Only now: a client that came earlier would find no broker to create topics on.
-	n.network.Start(server.New(server.Config{
+	n.broker = server.New(server.Config{
 		NodeID: nodeID(n.values), ClusterID: n.logs.ClusterID(), Static: n.values,
 		Metadata: n.publisher, Controller: n.controller, Replicas: n.replicas, Logs: n.logs,
 		Groups: n.groups, Transactions: n.txns, ShareState: n.shares, ProducerIDs: ids, Telemetry: n.telemetry,
 		Timer: n.timer, Log: n.log,
-	}))
+	})
+	n.publisher.Subscribe(n.broker.Shares.OnMetadata)
+	n.network.Start(n.broker)
 	return nil
 }
 
@@ -153,7 +171,7 @@ func (n *Node) listen() error {
 	if err != nil {
 		return err
 	}
-	cfg := network.Config{Log: n.log, Limits: networkLimits(n.values)}
+	cfg := network.Config{Log: n.log, Limits: networkLimits(n.values, n.log)}
 	for _, l := range listeners {
 		cfg.Listeners = append(cfg.Listeners, network.ListenerConfig{Name: l.name, Address: l.address})
 	}
@@ -181,6 +199,9 @@ func (n *Node) apply(c *metadata.Changes) {
 	n.reconfigure(c)
 	n.subscribeTelemetry(c)
 	for _, t := range c.Topics {
+		if n.placed != nil && t.New != nil {
+			n.placed.Changed(t.New.ID)
+		}
 		switch {
 		case t.Name() == group.TopicName:
 			n.leadGroups(t)
@@ -265,6 +286,9 @@ func (n *Node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	var errs []error
+	if n.placed != nil {
+		n.placed.Close()
+	}
 	if n.lifecycle != nil {
 		errs = append(errs, n.lifecycle.Shutdown(ctx))
 	}
@@ -285,6 +309,9 @@ func (n *Node) close() error {
 		} else {
 			errs = append(errs, err)
 		}
+	}
+	if n.broker != nil {
+		n.broker.Close()
 	}
 	if n.publisher != nil {
 		n.publisher.Close()

@@ -3,6 +3,7 @@ package naru_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -247,5 +248,52 @@ func TestWrongSettingsAreRefusedByName(t *testing.T) {
 		} else if !strings.Contains(err.Error(), key) {
 			t.Errorf("%s=%s: the error does not name the setting: %v", key, value, err)
 		}
+	}
+}
+
+// A directory that is cordoned while the node runs takes no new partitions, and a broker
+// all of whose directories are is given none.
+func TestCordonedDirectoriesTakeNoNewPartitions(t *testing.T) {
+	dirs := []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")}
+	node, err := naru.Start(t.Context(), naru.Config{Properties: map[string]string{
+		"listeners": "PLAINTEXT://localhost:0", "log.dirs": strings.Join(dirs, ","), "broker.heartbeat.interval.ms": "10",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	p := dial(t, node.Addr())
+	cordon := func(value string) {
+		t.Helper()
+		m := p.mustAsk(&protocol.IncrementalAlterConfigsRequest{Resources: []protocol.IncrementalAlterConfigsRequestAlterConfigsResource{{
+			ResourceType: 4, ResourceName: "1",
+			Configs: []protocol.IncrementalAlterConfigsRequestAlterableConfig{{Name: "cordoned.log.dirs", Value: &value}},
+		}}}, 1).(*protocol.IncrementalAlterConfigsResponse)
+		if r := m.Responses[0]; r.ErrorCode != protocol.None {
+			t.Fatalf("cordoning %s: %v", value, r.ErrorCode)
+		}
+	}
+	cordon(dirs[0])
+	p.createTopic("t", 4)
+	for _, dir := range p.mustAsk(&protocol.DescribeLogDirsRequest{}, 5).(*protocol.DescribeLogDirsResponse).Results {
+		n := 0
+		for _, topic := range dir.Topics {
+			n += len(topic.Partitions)
+		}
+		if first := dir.LogDir == dirs[0]; dir.IsCordoned != first || (n == 4) == first {
+			t.Errorf("%s: cordoned %t, %d partitions", dir.LogDir, dir.IsCordoned, n)
+		}
+	}
+	for _, step := range []struct {
+		value string
+		want  protocol.ErrorCode
+	}{{"*", protocol.InvalidReplicationFactor}, {"", protocol.None}} {
+		cordon(step.value)
+		await(t.Context(), t, "the controller knows", func() bool {
+			m := p.mustAsk(&protocol.CreateTopicsRequest{ValidateOnly: true, Topics: []protocol.CreateTopicsRequestCreatableTopic{
+				{Name: "u", NumPartitions: 1, ReplicationFactor: 1},
+			}}, 5)
+			return m.(*protocol.CreateTopicsResponse).Topics[0].ErrorCode == step.want
+		})
 	}
 }

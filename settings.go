@@ -44,14 +44,6 @@ func withDefaults(properties map[string]string) map[string]string {
 	return out
 }
 
-// logDirs returns the log directories.
-func logDirs(v config.Values) []string {
-	if dirs := v.List("log.dirs"); len(dirs) > 0 {
-		return dirs
-	}
-	return v.List("log.dir")
-}
-
 // nodeID returns the node's id; broker.id is Kafka's older name of it.
 func nodeID(v config.Values) int32 {
 	if v.IsSet("node.id") {
@@ -81,12 +73,12 @@ func endpoints(v config.Values, setting string) ([]endpoint, error) {
 	}
 	var out []endpoint
 	for _, text := range v.List(setting) {
+		if name, _, _ := strings.Cut(text, "://"); controllers[name] {
+			continue // the controller is reached in process
+		}
 		e, err := parseEndpoint(text, protocols)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", setting, err)
-		}
-		if controllers[e.name] {
-			continue // the controller is reached in process
 		}
 		if e.protocol != 0 {
 			return nil, fmt.Errorf("%s: %q asks for encryption or authentication, which this version does not serve: use PLAINTEXT", setting, text)

@@ -17,10 +17,17 @@ type sharer struct {
 	member string
 	topic  protocol.UUID
 	epoch  int32
+	lockMs int32 // how long a lock must last
 }
 
 // startSharing makes topic t and begins group g in it, at offset 0.
 func startSharing(p *peer) protocol.UUID {
+	p.t.Helper()
+	return startSharingAt(p, 0)
+}
+
+// startSharingAt is startSharing at another offset; at -1 the group's settings say where.
+func startSharingAt(p *peer, offset int64) protocol.UUID {
 	p.t.Helper()
 	p.createTopic("t", 1)
 	name := "t"
@@ -31,7 +38,7 @@ func startSharing(p *peer) protocol.UUID {
 		p.t.Fatalf("finding the share coordinator: %+v", c)
 	}
 	r := p.mustAsk(&protocol.InitializeShareGroupStateRequest{GroupId: "g", Topics: []protocol.InitializeShareGroupStateRequestInitializeStateData{{
-		TopicId: topic, Partitions: []protocol.InitializeShareGroupStateRequestPartitionData{{StateEpoch: 1, StartOffset: 0}},
+		TopicId: topic, Partitions: []protocol.InitializeShareGroupStateRequestPartitionData{{StateEpoch: 1, StartOffset: offset}},
 	}}}, 0).(*protocol.InitializeShareGroupStateResponse)
 	if code := r.Results[0].Partitions[0].ErrorCode; code != protocol.None {
 		p.t.Fatalf("initializing: %v", code)
@@ -41,7 +48,7 @@ func startSharing(p *peer) protocol.UUID {
 
 func newSharer(t *testing.T, node *naru.Node, member string, topic protocol.UUID) *sharer {
 	t.Helper()
-	return &sharer{dial(t, node.Addr()), member, topic, 0}
+	return &sharer{dial(t, node.Addr()), member, topic, 0, 30000}
 }
 
 func (s *sharer) fetchRequest(maxWaitMs int32, acks ...protocol.ShareFetchRequestAcknowledgementBatch) *protocol.ShareFetchRequest {
@@ -56,13 +63,18 @@ func (s *sharer) fetchRequest(maxWaitMs int32, acks ...protocol.ShareFetchReques
 // records the batches that came have.
 func (s *sharer) share(maxWaitMs int32, acks ...protocol.ShareFetchRequestAcknowledgementBatch) (acquired []string, records int) {
 	s.t.Helper()
-	r := s.mustAsk(s.fetchRequest(maxWaitMs, acks...), 2).(*protocol.ShareFetchResponse)
+	return s.shareWith(s.fetchRequest(maxWaitMs, acks...))
+}
+
+func (s *sharer) shareWith(request *protocol.ShareFetchRequest) (acquired []string, records int) {
+	s.t.Helper()
+	r := s.mustAsk(request, 2).(*protocol.ShareFetchResponse)
 	s.epoch++
 	if r.ErrorCode != protocol.None {
 		s.t.Fatalf("%s fetches: %v", s.member, r.ErrorCode)
 	}
-	if r.AcquisitionLockTimeoutMs != 30000 {
-		s.t.Errorf("the lock lasts %d ms", r.AcquisitionLockTimeoutMs)
+	if r.AcquisitionLockTimeoutMs != s.lockMs {
+		s.t.Errorf("the lock lasts %d ms, not %d", r.AcquisitionLockTimeoutMs, s.lockMs)
 	}
 	for _, topic := range r.Responses {
 		for _, p := range topic.Partitions {
@@ -220,7 +232,7 @@ func TestAcknowledgedRecordsStayAcknowledgedAfterARestart(t *testing.T) {
 
 func TestShareSessionsThatAreWrongAreRefused(t *testing.T) {
 	node, err := naru.Start(t.Context(), naru.Config{Properties: map[string]string{
-		"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir(), "group.share.max.share.sessions": "2",
+		"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir(), "group.share.max.share.sessions": "2", "group.share.max.size": "2",
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -278,4 +290,30 @@ func TestShareSessionsThatAreWrongAreRefused(t *testing.T) {
 		check("acknowledging "+x.what, code, x.want)
 	}
 	check("a reopened session", fetch(a, 0), protocol.None)
+}
+
+// However much lies there, an answer has the record batches of what was acquired and no
+// more.
+func TestAnAnswerHasTheBatchesOfWhatWasAcquired(t *testing.T) {
+	node, err := naru.Start(t.Context(), naru.Config{Properties: map[string]string{"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	p := dial(t, node.Addr())
+	a := newSharer(t, node, "a", startSharing(p))
+	for range 20 {
+		p.produce("t", batch(t, "0", "1", "2"))
+	}
+	for _, c := range []struct {
+		maxRecords, records int32
+		acquired            string
+	}{{1, 3, "0-2:1"}, {3, 3, "3-5:1"}, {7, 9, "6-14:1"}, {1000, 45, "15-59:1"}} {
+		r := a.fetchRequest(5000)
+		r.MaxRecords = c.maxRecords
+		got, records := a.shareWith(r)
+		if len(got) != 1 || got[0] != c.acquired || records != int(c.records) {
+			t.Errorf("with %d records at most a acquires %v and gets %d records, want %s and %d", c.maxRecords, got, records, c.acquired, c.records)
+		}
+	}
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/server"
 	"github.com/naru-stream/naru/internal/coordinator/txn"
+	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
-// newTransactions returns the transaction coordinator over the transactions topic.
-func newTransactions(n *Node, ids *server.ProducerIDs) *txn.Coordinator {
-	v := n.values
+// transactionSettings gives the transaction coordinator the settings that concern it.
+func transactionSettings(v config.Values) txn.Settings {
 	s := txn.DefaultSettings()
 	s.MaxTimeoutMs = v.Int32("transaction.max.timeout.ms")
 	s.AbortTimedOutIntervalMs = v.Int64("transaction.abort.timed.out.transaction.cleanup.interval.ms")
@@ -19,8 +19,13 @@ func newTransactions(n *Node, ids *server.ProducerIDs) *txn.Coordinator {
 	s.IDExpirationMs = v.Int64("transactional.id.expiration.ms")
 	s.HoldMaxMs = v.Int64("add.partitions.to.txn.retry.backoff.max.ms")
 	s.LoadBufferBytes = int(v.Int32("transaction.state.log.load.buffer.size"))
+	return s
+}
+
+// newTransactions returns the transaction coordinator over the transactions topic.
+func newTransactions(n *Node, ids *server.ProducerIDs) *txn.Coordinator {
 	return txn.New(txn.Config{
-		Settings: s, Partitions: v.Int32("transaction.state.log.num.partitions"),
+		Settings: transactionSettings(n.values), Partitions: n.values.Int32("transaction.state.log.num.partitions"),
 		Log:   replica.TopicLog{Manager: n.replicas, Topic: txn.TopicName},
 		Clock: clock{n.timer, time.Now()}, NewProducerID: ids.Next, Logger: n.log,
 		Participants: &server.Participants{Replicas: n.replicas, Groups: n.groups, Metadata: n.publisher},

@@ -4,16 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
-
-var update = flag.Bool("update", false, "rewrite docs/cli and testdata")
 
 // session runs the command in this process.
 type session struct {
@@ -35,29 +30,7 @@ func newSession() *session {
 
 func (s *session) do(args ...string) int { return s.run(context.Background(), args) }
 
-// golden compares got with a file of testdata, or with -update rewrites it.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s (go test ./internal/cli -update rewrites it):\n got %s\nwant %s", file, got, want)
-	}
-}
-
-// TestWrongUsage holds every mistake to exit status 2, nothing on standard output
-// and a message that names the mistake and the remedy.
+// Standard output stays empty then.
 func TestWrongUsageIsNamedWithTheRemedyAndExitsWith2(t *testing.T) {
 	for _, tt := range []struct {
 		args string

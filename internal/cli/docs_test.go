@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/naru-stream/naru/internal/script"
 )
 
 const docs = "../../docs/cli"
@@ -59,22 +61,7 @@ func TestPagesAreTheHelpTexts(t *testing.T) {
 	}
 	pages["README.md"] = index + "\n```\n" + help.out.String() + "```\n"
 	for name, want := range pages {
-		file := filepath.Join(docs, name)
-		if *update {
-			if err := os.MkdirAll(docs, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(got) != want {
-			t.Errorf("%s is not the help text: run go test ./internal/cli -run Pages -update", file)
-		}
+		script.Golden(t, filepath.Join(docs, name), want)
 	}
 }
 
@@ -91,7 +78,6 @@ func TestEveryVerbShowsExamples(t *testing.T) {
 	check(newSession().root())
 }
 
-// TestJSONPage holds docs/cli/json.md to name every member of every result.
 func TestTheJSONPageNamesEveryMember(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(docs, "json.md"))
 	if err != nil {

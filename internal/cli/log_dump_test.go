@@ -8,6 +8,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/record"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // segment writes a segment with a plain, a compressed idempotent and a control
@@ -58,7 +59,7 @@ func TestDumpShowsEveryBatchAndRecord(t *testing.T) {
 		if got := s.do(args...); got != 0 {
 			t.Fatalf("exit status %d: %s", got, s.err.String())
 		}
-		golden(t, file, strings.ReplaceAll(s.out.String(), filepath.Dir(name), "DIR"))
+		script.Golden(t, filepath.Join("testdata", file), strings.ReplaceAll(s.out.String(), filepath.Dir(name), "DIR"))
 	}
 }
 

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"testing"
+
+	"github.com/naru-stream/naru/internal/script"
 )
 
 func TestNumbersAreReadable(t *testing.T) {
@@ -41,5 +43,5 @@ func TestTablesKeepTheirForm(t *testing.T) {
 		{Topic: "flights", Partition: 1, After: 7},
 		{Topic: "flights", Partition: 2, After: 8, Error: "UNKNOWN_TOPIC_OR_PARTITION"},
 	}, true)
-	golden(t, "tables.txt", out.String())
+	script.Golden(t, "testdata/tables.txt", out.String())
 }

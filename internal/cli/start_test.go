@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // fakeNode is a node that only remembers that it was closed.
@@ -48,7 +50,7 @@ func TestStartTellsWhenItIsReadyAndClosesTheNode(t *testing.T) {
 	s := newSession()
 	_, n := startFake(t, s, "start")
 	got := regexp.MustCompile(`Naru \S+ is`).ReplaceAllString(s.out.String(), "Naru VERSION is")
-	golden(t, "ready.txt", got)
+	script.Golden(t, "testdata/ready.txt", got)
 	if !n.closed {
 		t.Error("the node is not closed")
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/naru-stream/naru"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // TestVerbsDoAndSayWhatTheScriptHolds runs testdata/verbs.txt against a cluster:
@@ -32,13 +33,7 @@ func TestVerbsDoAndSayWhatTheScriptHolds(t *testing.T) {
 		}
 		got.WriteString(perform(block, bootstrap))
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if got.String() != string(data) {
-		t.Errorf("%s: got\n%s", file, differing(string(data), got.String()))
-	}
+	script.Golden(t, file, got.String())
 }
 
 // cluster returns the address of a fresh broker to test with.
@@ -136,19 +131,4 @@ func steady(s string) string {
 		s = c.pattern.ReplaceAllString(s, c.with)
 	}
 	return strings.TrimRight(s, "\n") + "\n"
-}
-
-// differing returns the blocks of got that want does not hold.
-func differing(want, got string) string {
-	wanted := blocks(want)
-	var out []string
-	for i, block := range blocks(got) {
-		if i >= len(wanted) || wanted[i] != block {
-			out = append(out, block)
-			if i < len(wanted) {
-				out = append(out, "instead of\n"+wanted[i])
-			}
-		}
-	}
-	return strings.Join(out, "\n")
 }

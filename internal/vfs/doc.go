@@ -10,7 +10,8 @@
 // A file that others may still be reading is held through a [Handle]: it is
 // opened on demand, counted, closed by a bounded [Cache] when idle, and stays
 // readable through every [Range] until that range is released, whatever happens
-// to its name in the meantime.
+// to its name in the meantime. Where the process has no descriptor left, [Patient]
+// closes idle files and waits for one.
 //
 // Neighbours: broker/storage writes through it, broker/network sends a [Range]
 // with sendfile. It imports only the standard library and x/sys.

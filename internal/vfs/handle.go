@@ -2,7 +2,10 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/naru-stream/naru/internal/assert"
 )
@@ -17,6 +20,7 @@ var ErrDropped = errors.New("the file was dropped by its owner")
 type Cache struct {
 	fs    FS
 	limit int
+	most  int // files open at once, those in use included; 0: no limit
 
 	mu   sync.Mutex
 	open []*Handle // every handle with an open file
@@ -29,6 +33,25 @@ func NewCache(fsys FS, limit int) *Cache {
 	return &Cache{fs: fsys, limit: limit}
 }
 
+// SetMost bounds the files that are open at once, those in use included; 0 is no
+// bound. Who opens one more to write waits, for up to ten seconds, so that descriptors
+// are left for what ends the use of written files: their syncs.
+func (c *Cache) SetMost(most int) { c.most = most }
+
+// room waits until one more file may be opened.
+func (c *Cache) room() error {
+	for until := time.Now().Add(descriptorPatience); c.most > 0 && c.Open() >= c.most; time.Sleep(descriptorPause) {
+		c.closeIdle(c.most - 1)
+		if c.Open() < c.most {
+			break
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("%d files are in use: %w", c.most, syscall.EMFILE)
+		}
+	}
+	return nil
+}
+
 // Handle returns a new handle for an existing file; nothing is opened yet.
 func (c *Cache) Handle(name string) *Handle {
 	return &Handle{cache: c, name: name, slot: -1}
@@ -36,7 +59,14 @@ func (c *Cache) Handle(name string) *Handle {
 
 // Create makes a new empty file and returns its handle.
 func (c *Cache) Create(name string) (*Handle, error) {
+	if err := c.room(); err != nil {
+		return nil, err
+	}
 	f, err := c.fs.Create(name)
+	if IsNoDescriptor(err) {
+		c.CloseIdle()
+		f, err = c.fs.Create(name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +97,23 @@ func (c *Cache) add(h *Handle) {
 	closeAll(victims)
 }
 
+// CloseIdle closes the files that nobody holds.
+func (c *Cache) CloseIdle() { c.closeIdle(0) }
+
+func (c *Cache) closeIdle(left int) {
+	c.mu.Lock()
+	victims := c.sweepTo(left)
+	c.mu.Unlock()
+	closeAll(victims)
+}
+
 // sweep takes idle files out until the limit holds or every handle was seen
 // twice: the first look takes the second chance away, the next one evicts.
-func (c *Cache) sweep() []File {
+func (c *Cache) sweep() []File { return c.sweepTo(c.limit) }
+
+func (c *Cache) sweepTo(limit int) []File {
 	var victims []File
-	for looks := 2 * len(c.open); looks > 0 && len(c.open) > c.limit; looks-- {
+	for looks := 2 * len(c.open); looks > 0 && len(c.open) > limit; looks-- {
 		if c.hand >= len(c.open) {
 			c.hand = 0
 		}
@@ -147,6 +189,10 @@ func (h *Handle) Acquire() (File, error) {
 		h.mu.Unlock()
 
 		f, err := h.cache.fs.Open(name)
+		if IsNoDescriptor(err) {
+			h.cache.CloseIdle()
+			f, err = h.cache.fs.Open(name)
+		}
 		if err != nil {
 			if h.renamed(name) {
 				continue
@@ -159,6 +205,19 @@ func (h *Handle) Acquire() (File, error) {
 		}
 		_ = f.Close() // another goroutine opened it first, or it was renamed; nothing was written
 	}
+}
+
+// AcquireToWrite is Acquire within the bound of Cache.SetMost.
+func (h *Handle) AcquireToWrite() (File, error) {
+	h.mu.Lock()
+	open := h.file != nil
+	h.mu.Unlock()
+	if !open {
+		if err := h.cache.room(); err != nil {
+			return nil, err
+		}
+	}
+	return h.Acquire()
 }
 
 func (h *Handle) renamed(since string) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -95,3 +96,13 @@ func flock(f *os.File) error {
 }
 
 func isLockHeld(err error) bool { return errors.Is(err, unix.EWOULDBLOCK) }
+
+// MaxDescriptors returns how many files and sockets this process may have open, 0
+// if that is unknown.
+func MaxDescriptors() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int(min(limit.Cur, math.MaxInt32))
+}

@@ -36,3 +36,7 @@ func (OS) DiskUsage(string) (Usage, error) {
 func flock(*os.File) error { return nil }
 
 func isLockHeld(error) bool { return false }
+
+// MaxDescriptors returns how many files and sockets this process may have open, 0
+// as that is unknown.
+func MaxDescriptors() int { return 0 }

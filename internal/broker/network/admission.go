@@ -19,8 +19,24 @@ type admission struct {
 	freed  sync.Cond
 	open   int
 	perIP  map[netip.Addr]int
-	nextAt map[*Listener]time.Time // when the creation rate allows the next one
+	at     map[*Listener]int
+	next   pace               // of all listeners together
+	nextOf map[*Listener]pace // of each listener
 	closed bool
+}
+
+// pace is when a creation rate allows the next connection.
+type pace struct{ at time.Time }
+
+// turn takes the next turn and returns how far off it is. A burst of up to a second's
+// worth is let through.
+func (p *pace) turn(rate int, now time.Time) time.Duration {
+	if earliest := now.Add(-time.Second); p.at.Before(earliest) {
+		p.at = earliest
+	}
+	wait := p.at.Sub(now)
+	p.at = p.at.Add(time.Second / time.Duration(rate))
+	return wait
 }
 
 func (a *admission) init(limits Limits) {
@@ -28,7 +44,8 @@ func (a *admission) init(limits Limits) {
 	a.stop = make(chan struct{})
 	a.freed.L = &a.mu
 	a.perIP = map[netip.Addr]int{}
-	a.nextAt = map[*Listener]time.Time{}
+	a.at = map[*Listener]int{}
+	a.nextOf = map[*Listener]pace{}
 }
 
 // admit returns true when a connection from remote may be served, once there is
@@ -40,7 +57,7 @@ func (a *admission) admit(l *Listener, remote net.Addr) bool {
 	ip := ipOf(remote)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.open >= a.limits.MaxConnections && !a.closed {
+	for !a.hasRoom(l) && !a.closed {
 		a.freed.Wait()
 	}
 	limit := a.limits.MaxConnectionsPerIP
@@ -51,25 +68,39 @@ func (a *admission) admit(l *Listener, remote net.Addr) bool {
 		return false
 	}
 	a.open++
+	a.at[l]++
 	a.perIP[ip]++
 	return true
 }
 
-// creationPause is how long the next connection must wait for its turn. A burst
-// of up to a second's worth is let through.
-func (a *admission) creationPause(l *Listener, now time.Time) time.Duration {
+// hasRoom tells whether a listener may have one connection more. The caller holds mu.
+func (a *admission) hasRoom(l *Listener) bool {
+	if own, ok := a.limits.Listeners[l.Name]; ok && a.at[l] >= own.MaxConnections {
+		return false
+	}
+	return l.Name == a.limits.Protected || a.open < a.limits.MaxConnections
+}
+
+// excess is how many connections there are over max.connections.
+func (a *admission) excess() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	rate := a.limits.CreationRate
-	if rate <= 0 {
-		return 0
+	return a.open - max(a.limits.MaxConnections, 0)
+}
+
+// creationPause is how long the next connection must wait for its turn.
+func (a *admission) creationPause(l *Listener, now time.Time) (wait time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if l.Name != a.limits.Protected && a.limits.CreationRate > 0 {
+		wait = a.next.turn(a.limits.CreationRate, now)
 	}
-	at := a.nextAt[l]
-	if earliest := now.Add(-time.Second); at.Before(earliest) {
-		at = earliest
+	if own := a.limits.Listeners[l.Name]; own.CreationRate > 0 {
+		p := a.nextOf[l]
+		wait = max(wait, p.turn(own.CreationRate, now))
+		a.nextOf[l] = p
 	}
-	a.nextAt[l] = at.Add(time.Second / time.Duration(rate))
-	return at.Sub(now)
+	return wait
 }
 
 // pause waits; it returns false at once when the server is closed.
@@ -87,7 +118,7 @@ func (a *admission) pause(d time.Duration) bool {
 	}
 }
 
-// setLimits changes what is admitted from now on. Connections that are open stay.
+// setLimits changes what is admitted from now on.
 func (a *admission) setLimits(limits Limits) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,15 +127,16 @@ func (a *admission) setLimits(limits Limits) {
 }
 
 // release forgets an admitted connection.
-func (a *admission) release(remote net.Addr) {
+func (a *admission) release(l *Listener, remote net.Addr) {
 	ip := ipOf(remote)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.open--
+	a.at[l]--
 	if a.perIP[ip]--; a.perIP[ip] == 0 {
 		delete(a.perIP, ip)
 	}
-	a.freed.Signal()
+	a.freed.Broadcast() // not every listener that waits may have the place
 }
 
 func (a *admission) close() {

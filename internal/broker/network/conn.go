@@ -21,8 +21,9 @@ type Conn struct {
 
 	// frameLimit is the longest frame that is read; see SetFrameLimit.
 	frameLimit atomic.Int32
-	closing    atomic.Bool // nc was closed or is about to be
-	draining   atomic.Bool // no more frames are read; close when everything is sent
+	closing    atomic.Bool  // nc was closed or is about to be
+	draining   atomic.Bool  // no more frames are read; close when everything is sent
+	activeNs   atomic.Int64 // when it was last read from or written to, in nanoseconds since 1970
 
 	// Used by the reading goroutine only: what was read, and how many answers wait
 	// to be sent together with later ones, since when, and for how many requests none
@@ -109,6 +110,9 @@ func (c *Conn) OnClose(fn func()) {
 		fn()
 	}
 }
+
+// active notes that the connection is in use.
+func (c *Conn) active(now time.Time) { c.activeNs.Store(now.UnixNano()) }
 
 // Close ends the connection at once; answers that were not sent are dropped.
 func (c *Conn) Close() { c.shut(ClosedByHandler) }

@@ -392,6 +392,7 @@ func (c *Conn) armRead() {
 	lim := &c.server.limits
 	in := &c.in
 	now := time.Now()
+	c.active(now)
 	var want time.Time
 	switch {
 	case in.partial():

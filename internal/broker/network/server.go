@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,20 +47,29 @@ type Limits struct {
 	// for a slow client before nothing more is read from it. Default 4 MiB.
 	MaxQueuedOut int64
 	// MaxConnections is max.connections: when as many are open, no more are
-	// accepted until one ends. Default: no limit.
+	// accepted until one ends. Default: no limit; negative: none may come.
 	MaxConnections int
+	// Listeners are the limits of single listeners, by name.
+	Listeners map[string]ListenerLimits
+	// Protected is the listener of the brokers among themselves, if there are others:
+	// it is left out of MaxConnections and CreationRate.
+	Protected string
 	// MaxConnectionsPerIP is max.connections.per.ip: one more is closed at once.
-	// Default: no limit.
+	// Default: no limit; negative: none may come.
 	MaxConnectionsPerIP int
 	// PerIPOverrides is max.connections.per.ip.overrides: the limit for an
 	// address, as netip.Addr prints it, instead of MaxConnectionsPerIP.
 	PerIPOverrides map[string]int
 	// CreationRate is max.connection.creation.rate: how many connections a
-	// second a listener accepts. Default: no limit.
+	// second all listeners together accept. Default: no limit.
 	CreationRate int
 	// MaxIdle is connections.max.idle.ms: a connection without traffic is closed
 	// after it. Default 10 minutes; negative for never.
 	MaxIdle time.Duration
+	// SendBuffer and ReceiveBuffer are socket.send.buffer.bytes and
+	// socket.receive.buffer.bytes. Default: the system sizes them.
+	SendBuffer    int
+	ReceiveBuffer int
 	// HandshakeTimeout bounds a TLS handshake. Default 10 seconds.
 	HandshakeTimeout time.Duration
 	// FrameStall is how long a frame that has begun may go without a byte.
@@ -73,6 +84,14 @@ type Limits struct {
 	// consumer that processes what it has before it reads on does that, so it is
 	// long. Default 10 minutes; negative for ever.
 	WriteStall time.Duration
+}
+
+// ListenerLimits bounds the connections of one listener.
+type ListenerLimits struct {
+	// MaxConnections is listener.name.<listener>.max.connections.
+	MaxConnections int
+	// CreationRate is listener.name.<listener>.max.connection.creation.rate; 0: no limit.
+	CreationRate int
 }
 
 func orDefault[T int | int32 | int64 | time.Duration](v *T, d T) {
@@ -99,8 +118,50 @@ func (l Limits) withDefaults() Limits {
 }
 
 // SetConnectionLimits changes how many connections are accepted and how fast:
-// MaxConnections, MaxConnectionsPerIP, PerIPOverrides and CreationRate of l.
-func (s *Server) SetConnectionLimits(l Limits) { s.admission.setLimits(l.withDefaults()) }
+// MaxConnections, Listeners, Protected, MaxConnectionsPerIP, PerIPOverrides and
+// CreationRate of l. Of the connections over MaxConnections those are closed that
+// have been quiet for longest; over the other limits, those that are open stay.
+func (s *Server) SetConnectionLimits(l Limits) {
+	s.admission.setLimits(l.withDefaults())
+	s.closeExcess()
+}
+
+// ConnectionLimits returns the limits of connections that are in force.
+func (s *Server) ConnectionLimits() Limits {
+	s.admission.mu.Lock()
+	defer s.admission.mu.Unlock()
+	return s.admission.limits
+}
+
+// closeExcess closes the quietest connections while there are more than
+// max.connections. Those of the protected listener stay.
+func (s *Server) closeExcess() {
+	if s.admission.excess() <= 0 {
+		return
+	}
+	protected := s.ConnectionLimits().Protected
+	var open []*Conn
+	s.mu.Lock()
+	closing := 0
+	for c := range s.conns {
+		switch {
+		case c.closing.Load():
+			closing++
+		case c.listener.Name != protected:
+			open = append(open, c)
+		}
+	}
+	s.mu.Unlock()
+	n := min(s.admission.excess()-closing, len(open))
+	if n <= 0 {
+		return
+	}
+	slices.SortFunc(open, func(a, b *Conn) int { return cmp.Compare(a.activeNs.Load(), b.activeNs.Load()) })
+	for _, c := range open[:n] {
+		c.shut(ClosedExcess)
+	}
+	s.log.Info("connections were closed: there were more than max.connections", "closed", n)
+}
 
 // ListenerConfig describes one listener.
 type ListenerConfig struct {
@@ -252,8 +313,24 @@ func (s *Server) Close(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// sizeBuffers gives a connection the buffers that the limits say. A system that has none
+// so large takes its own limit.
+func (s *Server) sizeBuffers(nc net.Conn) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if s.limits.SendBuffer > 0 {
+		_ = tcp.SetWriteBuffer(s.limits.SendBuffer) // fails only if the connection has ended
+	}
+	if s.limits.ReceiveBuffer > 0 {
+		_ = tcp.SetReadBuffer(s.limits.ReceiveBuffer)
+	}
+}
+
 // open takes a new connection into service.
 func (s *Server) open(l *Listener, nc net.Conn) {
+	s.sizeBuffers(nc)
 	c := &Conn{server: s, listener: l, nc: nc, id: s.nextID.Add(1), remote: nc.RemoteAddr()}
 	if l.tls != nil {
 		c.nc = tls.Server(nc, l.tls)
@@ -263,6 +340,7 @@ func (s *Server) open(l *Listener, nc net.Conn) {
 	c.claim.conn = c
 	c.wake.L = &c.mu
 	c.frameLimit.Store(l.frameLimit)
+	c.active(time.Now())
 	s.mu.Lock()
 	closed := s.closed
 	if !closed {
@@ -271,21 +349,23 @@ func (s *Server) open(l *Listener, nc net.Conn) {
 	}
 	s.mu.Unlock()
 	if closed {
-		s.admission.release(c.remote)
+		s.admission.release(l, c.remote)
 		_ = nc.Close() // nothing was read or written
 		return
 	}
 	s.stats.Connections.Add(1)
 	s.stats.Accepted.Add(1)
 	go c.serve()
+	s.closeExcess() // one of the protected listener takes the place of another
 }
 
 func (s *Server) forget(c *Conn) {
+	s.admission.release(c.listener, c.remote)
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
 	s.stats.Connections.Add(-1)
-	s.admission.release(c.remote)
+	s.closeExcess() // it counted as closing while its place was free already
 }
 
 // accept takes connections until the socket is closed.

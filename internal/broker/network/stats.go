@@ -50,6 +50,8 @@ const (
 	ClosedHandshake
 	// ClosedAdmission: one connection too many from its address.
 	ClosedAdmission
+	// ClosedExcess: there were more connections than Limits.MaxConnections allows now.
+	ClosedExcess
 	// ClosedFile: a file range could not be sent as announced.
 	ClosedFile
 	// ClosedShutdown: the server was closed.
@@ -57,10 +59,3 @@ const (
 
 	numCloseReasons
 )
-
-var closeReasonNames = [numCloseReasons]string{
-	"peer", "handler", "frame_size", "idle", "slow_frame", "slow_reader", "budget", "handshake", "admission", "file", "shutdown",
-}
-
-// String is the reason as metrics and logs name it.
-func (r CloseReason) String() string { return closeReasonNames[r] }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"net"
+	"testing"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,4 +31,27 @@ func allRead(s *Server) bool {
 		}
 	}
 	return true
+}
+
+func TestConnectionsGetTheBuffersThatTheLimitsSay(t *testing.T) {
+	s := start(t, Limits{SendBuffer: 20_000, ReceiveBuffer: 30_000}, echo)
+	c := dial(t, s)
+	c.send(payload(10, "a"))
+	c.want(payload(10, "a"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		raw, err := conn.nc.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var send, receive int
+		_ = raw.Control(func(fd uintptr) {
+			send, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF)
+			receive, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+		})
+		if send != 40_000 || receive != 60_000 { // Linux doubles what it is asked for
+			t.Errorf("buffers of %d and %d bytes, want 40000 and 60000", send, receive)
+		}
+	}
 }

@@ -57,8 +57,10 @@ func (c *Conn) send(first *Request) {
 		r.discard()
 		r = next
 	}
+	now := time.Now()
+	c.active(now)
 	c.mu.Lock()
-	c.lastSent = time.Now()
+	c.lastSent = now
 	c.wakeReader()
 	c.mu.Unlock()
 }

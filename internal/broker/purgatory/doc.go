@@ -4,13 +4,12 @@
 // before their time is up, so starting and cancelling a wait are O(1) and no
 // goroutine belongs to a waiting operation.
 //
-// Two nouns: [Timer], a hierarchical timing wheel with a resolution of one
-// millisecond that all of a node's waits share, and [Delayed], an operation that
-// ends exactly once, by its condition or by its time.
+// One noun: [Timer], a hierarchical timing wheel with a resolution of one millisecond
+// that all of a node's waits share. Who waits makes sure that it ends once, by its
+// condition or by its time.
 //
-// Neighbours: internal/broker/replica, internal/coordinator and
-// internal/broker/server let their operations wait here. The package knows
-// nothing of what waits.
+// Neighbours: broker/server, broker/sharefetch and broker/deadletter let their operations
+// wait here, and the coordinators take their timers from it. The package knows nothing of what waits.
 //
 // Invariants:
 //   - a callback runs without any lock of this package, at most once, never

@@ -55,9 +55,6 @@ type link struct {
 // Arm makes the watch fire at the next news of the partitions it was added to.
 func (w *Watch) Arm() { w.armed.Store(true) }
 
-// Disarm keeps the watch from firing; false means it has fired already.
-func (w *Watch) Disarm() bool { return w.armed.CompareAndSwap(true, false) }
-
 func (w *Watch) fire() {
 	if w.armed.CompareAndSwap(true, false) {
 		w.Notify()

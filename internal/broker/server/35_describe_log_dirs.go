@@ -27,6 +27,7 @@ func (b *Broker) describeLogDirs(c *call, r *protocol.DescribeLogDirsRequest) pr
 			response.Results = append(response.Results, out)
 			continue
 		}
+		out.IsCordoned = dir.Cordoned
 		out.TotalBytes, out.UsableBytes = dir.Usage.Total, dir.Usage.Free
 		byTopic := map[string]int{}
 		for _, log := range b.Logs.Logs() {

@@ -174,11 +174,8 @@ func (f *shareFetchCall) answer() {
 			}
 		}
 	}
-	switch {
-	case f.request.ShareSessionEpoch == sharesession.FinalEpoch:
+	if f.request.ShareSessionEpoch == sharesession.FinalEpoch {
 		f.broker.closeShareSession(f.session.Key)
-	case !f.broker.shareSessions.Has(f.session.Key):
-		f.fetch.Forget() // the member has gone, and will not acknowledge
 	}
 	f.req.Respond(body, inserts...)
 }

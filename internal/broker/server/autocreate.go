@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
@@ -26,16 +27,20 @@ func (b *Broker) ensureInternalTopic(name string) (*metadata.Topic, error) {
 	if t := b.image().Topic(name); t != nil {
 		return t, nil
 	}
+	return b.createTopic(internalTopic(name, b.values(), b.liveBrokers()))
+}
+
+// internalTopic is what an internal topic is created with.
+func internalTopic(name string, v config.Values, liveBrokers int) protocol.CreateTopicsRequestCreatableTopic {
 	prefix := map[string]string{
 		offsetsTopic:      "offsets.topic.",
 		transactionsTopic: "transaction.state.log.",
 		shareStateTopic:   "share.coordinator.state.topic.",
 	}[name]
-	v := b.values()
 	topic := protocol.CreateTopicsRequestCreatableTopic{
 		Name:              name,
 		NumPartitions:     v.Int32(prefix + "num.partitions"),
-		ReplicationFactor: min(v.Int16(prefix+"replication.factor"), int16(b.liveBrokers())),
+		ReplicationFactor: int16(min(int(v.Int16(prefix+"replication.factor")), liveBrokers)), //nolint:gosec // the smaller is an int16
 	}
 	set := func(key, value string) {
 		topic.Configs = append(topic.Configs, protocol.CreateTopicsRequestCreatableTopicConfig{Name: key, Value: &value})
@@ -59,7 +64,7 @@ func (b *Broker) ensureInternalTopic(name string) (*metadata.Topic, error) {
 		set("unclean.leader.election.enable", "false")
 		set("min.insync.replicas", strconv.Itoa(min(int(v.Int32("transaction.state.log.min.isr")), int(topic.ReplicationFactor))))
 	}
-	return b.createTopic(topic)
+	return topic
 }
 
 func (b *Broker) liveBrokers() int {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/naru-stream/naru/internal/broker/deadletter"
 	"github.com/naru-stream/naru/internal/broker/fetchsession"
 	"github.com/naru-stream/naru/internal/broker/network"
 	"github.com/naru-stream/naru/internal/broker/purgatory"
@@ -69,8 +70,9 @@ type Broker struct {
 	fetchMaxBytes int64
 	sessions      *fetchsession.Cache
 	streamsTopics streamsTopics
-	// Shares and shareSessions are what share groups have of this broker.
+	// Shares, DeadLetters and shareSessions are what share groups have of this broker.
 	Shares        *sharefetch.Manager
+	DeadLetters   *deadletter.Writer
 	shareSessions *sharesession.Cache
 	shareConfigs  atomic.Pointer[shareConfigs]
 }
@@ -86,12 +88,17 @@ func New(c Config) *Broker {
 	}
 	b.streamsTopics = streamsTopics{submit: b.submit, nowMs: nowMs, topics: map[string]streamsTopic{}}
 	b.shareSessions = sharesession.NewCache()
+	b.DeadLetters = b.newDeadLetters()
 	b.Shares = b.newShares()
 	for _, r := range table() {
 		b.rows[r.key] = &r
 	}
 	return b
 }
+
+// Close ends what goes on without a request: the writing of dead letters. Requests must
+// have ended before.
+func (b *Broker) Close() { b.DeadLetters.Close() }
 
 // rowFor returns the row of an API, nil if it is not served.
 func (b *Broker) rowFor(key protocol.APIKey) *row {

@@ -3,12 +3,12 @@ package server
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/naru-stream/naru/internal/broker/deadletter"
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/sharefetch"
 	"github.com/naru-stream/naru/internal/broker/sharepartition"
@@ -208,7 +208,8 @@ func (b *Broker) newShares() *sharefetch.Manager {
 	start := time.Now()
 	return sharefetch.NewManager(sharefetch.Config{
 		State: b.ShareState, Partition: b.sharePartition, Settings: b.shareSettings, Sessions: b.shareSessions,
-		Timer: b.Timer, Log: b.log,
+		WriteDeadLetter: b.DeadLetters.Write,
+		Timer:           b.Timer, Log: b.log,
 		// It only runs forward: a wall clock that is set must not end every lock.
 		NowMs: func() int64 { return start.UnixMilli() + time.Since(start).Milliseconds() },
 	})
@@ -256,8 +257,8 @@ func (b *Broker) shareSettings(group string) sharefetch.Settings {
 func readShareSettings(own metadata.Config, broker config.Values) sharefetch.Settings {
 	number := func(name, fallback string) int64 {
 		text, _ := own.Get(name)
-		if n, err := strconv.ParseInt(text, 10, 32); err == nil {
-			return n
+		if n, ok := broker.GroupInt32(name, text); ok {
+			return int64(n)
 		}
 		return broker.Int64(fallback)
 	}
@@ -274,6 +275,13 @@ func readShareSettings(own metadata.Config, broker config.Values) sharefetch.Set
 		},
 		Committed: strings.EqualFold(text("share.isolation.level", "read_uncommitted"), "read_committed"),
 	}
+	s.DeadLetters = deadletter.Settings{
+		Topic:      text("errors.deadletterqueue.topic.name", ""),
+		Copy:       strings.EqualFold(text("errors.deadletterqueue.copy.record.enable", "false"), "true"),
+		Prefix:     broker.String("errors.deadletterqueue.topic.name.prefix"),
+		AutoCreate: broker.Bool("errors.deadletterqueue.auto.create.topics.enable"),
+	}
+	s.Settings.DeadLetters = s.DeadLetters.Topic != ""
 	switch reset := text("share.auto.offset.reset", "latest"); {
 	case strings.EqualFold(reset, "earliest"):
 		s.Reset.Earliest = true

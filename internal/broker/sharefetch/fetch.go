@@ -35,12 +35,15 @@ type Fetch struct {
 	watch   replica.Watch
 	waking  atomic.Bool
 
-	// mu guards the rest: an answer may be tried by whoever starts the fetch, by news
-	// and by the timeout.
-	mu      sync.Mutex
-	done    bool
-	items   []item
-	results []Result
+	// mu guards the flags. Whoever sets trying has items and results to itself.
+	mu sync.Mutex
+	// trying is set while somebody looks for an answer, and again that there was news
+	// meanwhile.
+	trying, again bool
+	// over is set when the answer is what there is, and done when it was given.
+	over, done bool
+	items      []item
+	results    []Result
 }
 
 // Result is what a fetch got of one partition.
@@ -57,10 +60,12 @@ type item struct {
 	share *share
 	// err is why there is none; it stays for as long as the fetch.
 	err error
-	// chosen is set while this fetch reads the share partition, at offset.
-	chosen bool
-	offset int64
-	read   replica.ReadResult
+	// chosen is set while this fetch reads the share partition, at offset. inFlight is the
+	// last offset that somebody had.
+	chosen   bool
+	offset   int64
+	inFlight int64
+	read     replica.ReadResult
 }
 
 // Start begins a fetch; Done is called once, perhaps before Start returns, unless
@@ -68,12 +73,12 @@ type item struct {
 func (m *Manager) Start(f *Fetch) {
 	f.m = m
 	f.watch.Notify = f.notify
-	f.mu.Lock()
 	f.items = make([]item, len(f.Partitions))
 	f.results = make([]Result, len(f.Partitions))
 	for i, at := range f.Partitions {
 		f.results[i].Partition = at
 	}
+	f.trying = true
 	if f.attempt(f.MaxWait <= 0 || len(f.Partitions) == 0) {
 		f.finish()
 		return
@@ -86,13 +91,7 @@ func (m *Manager) Start(f *Fetch) {
 		}
 	}
 	f.watch.Add(replicas)
-	f.watch.Arm()
-	// What came before the watch was armed would go unnoticed.
-	if f.attempt(false) {
-		f.finish()
-		return
-	}
-	f.mu.Unlock()
+	f.try() // what came before the watch was armed would go unnoticed
 }
 
 // notify has the fetch try again soon, on another goroutine.
@@ -105,35 +104,50 @@ func (f *Fetch) notify() {
 func (f *Fetch) wake() {
 	f.mu.Lock()
 	f.waking.Store(false)
-	if f.done {
+	if f.done || f.trying {
+		f.again = true
 		f.mu.Unlock()
 		return
 	}
-	f.watch.Arm()
-	if f.attempt(false) {
-		f.finish()
-		return
-	}
+	f.trying = true
 	f.mu.Unlock()
+	f.try()
 }
 
-// expire answers with what there is.
+// try looks for an answer until there is one or no more news. The caller has set trying.
+func (f *Fetch) try() {
+	for again := true; again; {
+		f.mu.Lock()
+		final := f.over
+		f.again = false
+		f.mu.Unlock()
+		f.watch.Arm()
+		if f.attempt(final) {
+			f.finish()
+			return
+		}
+		f.mu.Lock()
+		again = f.again || f.over
+		f.trying = again
+		f.mu.Unlock()
+	}
+}
+
+// expire has the fetch answered with what there is.
 func (f *Fetch) expire() {
 	f.mu.Lock()
-	if f.done {
-		f.mu.Unlock()
-		return
-	}
-	f.attempt(true)
-	f.finish()
+	f.over = true
+	f.mu.Unlock()
+	f.notify() // what reads the log may not keep the timer waiting
 }
 
 // Abandon ends a fetch whose client has gone. It reports whether it did: else Done was
-// called, or is just being called.
+// called, or soon is.
 func (f *Fetch) Abandon() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.done {
+	f.over = true
+	if f.done || f.trying {
 		return false
 	}
 	f.close()
@@ -150,25 +164,26 @@ func (f *Fetch) close() {
 	}
 }
 
-// finish answers. It is called with mu held and releases it.
+// finish answers.
 func (f *Fetch) finish() {
+	f.mu.Lock()
 	f.close()
-	results := f.results
 	f.mu.Unlock()
-	f.Done(results)
+	f.Done(f.results)
 }
 
-// leave stops waiting for a share partition.
+// leave is done with a share partition.
 func (it *item) leave(f *Fetch) {
 	if s := it.share; s != nil {
 		s.mu.Lock()
 		delete(s.waiting, f)
 		s.mu.Unlock()
+		s.leave()
 	}
 }
 
 // attempt acquires what there is and reports whether that is an answer; with final it
-// always is. The caller holds mu.
+// always is. The caller has set trying.
 func (f *Fetch) attempt(final bool) bool {
 	chosen, failed, enough := 0, 0, final
 	for i := range f.items {
@@ -229,7 +244,7 @@ func (f *Fetch) choose(i int) error {
 		f.notify() // it was given up just now
 	case s.status == active && !s.reading && s.core.CanAcquire(settings):
 		s.reading, it.chosen = true, true
-		it.offset = s.core.NextFetchOffset()
+		it.offset, it.inFlight = s.core.NextFetchOffset(), s.core.End()
 	}
 	return nil
 }
@@ -242,7 +257,7 @@ func (s *share) over() (bool, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.status == gone || s.replica.LeaderEpoch() != s.leaderEpoch, s.err
+	return s.status == gone || s.moved(), s.err
 }
 
 // read looks what the log has.
@@ -254,27 +269,32 @@ func (f *Fetch) read(it *item, maxBytes int64, atLeastOne bool) error {
 		CurrentLeaderEpoch: s.leaderEpoch, LastFetchedEpoch: -1,
 	}
 	err := s.replica.Read(request, &it.read)
-	if start := s.replica.Log().LogStartOffset(); protocol.CodeOf(err) == protocol.OffsetOutOfRange && it.offset < start {
-		s.mu.Lock()
-		s.core.LogStartMoved(start)
-		it.offset = s.core.NextFetchOffset()
-		s.mu.Unlock()
-		request.Offset = it.offset
-		err = s.replica.Read(request, &it.read)
+	if protocol.CodeOf(err) != protocol.OffsetOutOfRange {
+		return err
 	}
-	return err
+	start := s.replica.Log().LogStartOffset()
+	if it.offset >= start {
+		return nil // the log has lost its end: it will be there again
+	}
+	s.mu.Lock()
+	s.core.LogStartMoved(start)
+	it.offset = s.core.NextFetchOffset()
+	s.mu.Unlock()
+	request.Offset = it.offset
+	return s.replica.Read(request, &it.read)
 }
 
 // take acquires, if anything is to be, what was read of a share partition, lets others
 // read it, and returns how many records it got.
 func (f *Fetch) take(it *item, result *Result, acquire bool, maxRecords int32) (n int32) {
-	s := it.share
+	s, settings := it.share, f.m.Settings(f.Group)
 	var extents []extent
+	var end int64
 	if acquire && result.Err == nil && it.read.Size() > 0 && maxRecords > 0 {
-		extents, result.Err = extentsOf(&it.read, f.m.Settings(f.Group).Committed)
+		extents, end, result.Err = extentsOf(&it.read, settings.Committed, it.inFlight, maxRecords)
 	}
 	s.mu.Lock()
-	s.reading, it.chosen = false, false
+	s.reading = false
 	if len(extents) > 0 && s.status == active {
 		a := sharepartition.Acquire{
 			Member: f.Member, MaxRecords: maxRecords, Exact: f.Exact, BatchSize: f.BatchSize,
@@ -283,12 +303,17 @@ func (f *Fetch) take(it *item, result *Result, acquire bool, maxRecords int32) (
 		for _, t := range it.read.Aborted {
 			a.Aborted = append(a.Aborted, sharepartition.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
 		}
-		result.Acquired = s.core.Acquire(&a, f.m.Settings(f.Group).Settings, nil)
+		result.Acquired = s.core.Acquire(&a, settings.Settings, nil)
 		s.schedule()
 	}
 	s.mu.Unlock()
+	if len(result.Acquired) > 0 && !f.m.Sessions.Has(sharesession.Key{Group: f.Group, Member: f.Member}) {
+		// The session has ended before the records were acquired.
+		s.release(f.Member)
+		result.Acquired = nil
+	}
 	if len(result.Acquired) > 0 {
-		result.Records = slice(it.read.Take(), extents, result.Acquired)
+		result.Records = slice(it.read.Take(), extents, end, result.Acquired)
 		for _, r := range result.Acquired {
 			n += int32(r.Last - r.First + 1)
 		}
@@ -297,14 +322,4 @@ func (f *Fetch) take(it *item, result *Result, acquire bool, maxRecords int32) (
 	}
 	s.wakeSome(false)
 	return n
-}
-
-// Forget gives back what a fetch acquired for a member whose session has ended
-// meanwhile, perhaps before the records were acquired.
-func (f *Fetch) Forget() {
-	for i := range f.items {
-		if s := f.items[i].share; s != nil {
-			s.release(f.Member)
-		}
-	}
 }

@@ -3,14 +3,17 @@ package sharefetch
 import (
 	"cmp"
 	"log/slog"
+	"slices"
 	"sync"
 
+	"github.com/naru-stream/naru/internal/broker/deadletter"
 	"github.com/naru-stream/naru/internal/broker/purgatory"
 	"github.com/naru-stream/naru/internal/broker/replica"
 	"github.com/naru-stream/naru/internal/broker/sharepartition"
 	"github.com/naru-stream/naru/internal/broker/sharesession"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
 // State keeps the state of share partitions. Its methods do not block and call done
@@ -27,6 +30,8 @@ type Settings struct {
 	Committed bool
 	// Reset is share.auto.offset.reset.
 	Reset Reset
+	// DeadLetters says where what the group cannot process goes.
+	DeadLetters deadletter.Settings
 }
 
 // Reset says where a group begins that has no state for a partition.
@@ -44,8 +49,10 @@ type Config struct {
 	Partition func(topic protocol.UUID, index int32) (*replica.Partition, error)
 	// Settings returns a group's settings.
 	Settings func(group string) Settings
-	Sessions *sharesession.Cache
-	Timer    *purgatory.Timer
+	// WriteDeadLetter writes a dead letter and does not block.
+	WriteDeadLetter func(deadletter.Letter)
+	Sessions        *sharesession.Cache
+	Timer           *purgatory.Timer
 	// NowMs is the time.
 	NowMs func() int64
 	Log   *slog.Logger
@@ -117,6 +124,27 @@ func (m *Manager) remove(s *share, err error) {
 	}
 	m.mu.Unlock()
 	s.end(err)
+}
+
+// OnMetadata gives up the share partitions that this broker leads no more, or in another
+// epoch: nobody might ask for them again. It is told after the replicas are.
+func (m *Manager) OnMetadata(c *metadata.Changes) {
+	if !slices.ContainsFunc(c.Topics, func(t metadata.TopicChange) bool { return t.Old != nil }) {
+		return
+	}
+	m.mu.Lock()
+	var moved []*share
+	for _, shares := range m.groups {
+		for _, s := range shares {
+			if s.moved() {
+				moved = append(moved, s)
+			}
+		}
+	}
+	m.mu.Unlock()
+	for _, s := range moved {
+		m.remove(s, nil)
+	}
 }
 
 // Acknowledge takes in what a member says about records that it has acquired. done gets

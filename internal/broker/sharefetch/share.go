@@ -42,6 +42,8 @@ type share struct {
 	// queue is what to write after the write that is under way.
 	queue   []change
 	writing bool
+	// letters is how many dead letters are under way.
+	letters int
 
 	timer   purgatory.Entry
 	timerMs int64 // when it rings; 0: it is not set
@@ -57,6 +59,9 @@ func newShare(m *Manager, group string, at sharesession.Partition, p *replica.Pa
 	return &share{m: m, group: group, at: at, replica: p, leaderEpoch: epoch, waiting: map[*Fetch]bool{}}
 }
 
+// moved tells whether this broker leads the partition in another epoch now, or no more.
+func (s *share) moved() bool { return s.replica.LeaderEpoch() != s.leaderEpoch }
+
 // load reads the state.
 func (s *share) load() {
 	req := &protocol.ReadShareGroupStateRequest{GroupId: s.group}
@@ -71,11 +76,15 @@ func (s *share) load() {
 			return
 		}
 		s.mu.Lock()
+		var letters []sharepartition.DeadLetter
 		if s.status == loading {
 			s.core, s.stateEpoch, s.status = core, result.StateEpoch, active
+			letters = s.takeLetters()
 		}
 		s.mu.Unlock()
 		s.wake()
+		s.writeLetters(letters)
+		s.leave()
 	})
 }
 
@@ -170,11 +179,11 @@ func (s *share) end(err error) {
 	s.wake()
 }
 
-// leave gives the share partition up if nothing of it is being written; else that is
-// done when it is.
+// leave gives the share partition up if the group has no session left. What is under way
+// ends before, and asks again then.
 func (s *share) leave() {
 	s.mu.Lock()
-	busy := s.writing || s.reading || s.status == loading
+	busy := s.status == loading || len(s.waiting) > 0 || s.writing || s.letters > 0
 	s.mu.Unlock()
 	if !busy && s.m.Sessions.Members(s.group) == 0 {
 		s.m.remove(s, nil)
@@ -255,7 +264,7 @@ func (s *share) expire() {
 // schedule has the timer ring when the next acquisition may end. The caller holds mu.
 func (s *share) schedule() {
 	ms, ok := s.core.NextDeadline()
-	if !ok || s.timerMs != 0 && s.timerMs <= ms {
+	if s.status != active || !ok || s.timerMs != 0 && s.timerMs <= ms {
 		return
 	}
 	if s.timerMs != 0 && !s.m.Timer.Cancel(&s.timer) {
@@ -301,21 +310,24 @@ func (s *share) written(changes []change, r *protocol.WriteShareGroupStateRespon
 	if r.ErrorCode != protocol.None {
 		err = stateError(r.ErrorCode, r.ErrorMessage)
 	}
-	settings, nowMs, news := s.m.Settings(s.group).Settings, s.m.NowMs(), false
+	news := false
 	s.mu.Lock()
 	for _, c := range changes {
-		if s.core.Complete(c.Change, err == nil, settings, nowMs) {
+		if s.core.Complete(c.Change, err == nil) {
 			news = true
 		}
 	}
 	s.writing = false
-	s.schedule()
-	s.flush()
 	switch protocol.CodeOf(err) {
 	case protocol.NotLeaderOrFollower, protocol.GroupIdNotFound, protocol.UnknownTopicOrPartition:
+		s.mu.Unlock()
 		s.m.Log.Info("share partition given up", "group", s.group, "topic", s.replica.Topic, "partition", s.at.Index, "reason", err)
 		s.m.remove(s, nil)
+		s.mu.Lock()
 	}
+	letters := s.takeLetters()
+	s.schedule()
+	s.flush()
 	for _, c := range changes {
 		if c.done != nil {
 			c.done(err)
@@ -324,5 +336,6 @@ func (s *share) written(changes []change, r *protocol.WriteShareGroupStateRespon
 	if news {
 		s.wake()
 	}
+	s.writeLetters(letters)
 	s.leave()
 }

@@ -1,7 +1,10 @@
 package sharepartition
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
@@ -46,12 +49,18 @@ func invalidState(text string) error { return &refusal{protocol.InvalidRecordSta
 // it is taken or none.
 func (p *Partition) Acknowledge(member string, acks []AckBatch, s Settings, nowMs int64) (Change, error) {
 	c := p.begin()
+	if byFirst := func(a, b AckBatch) int { return cmp.Compare(a.First, b.First) }; !slices.IsSortedFunc(acks, byFirst) {
+		acks = slices.SortedStableFunc(slices.Values(acks), byFirst) // cutting a batch from its end is dear
+	}
+	var cut *batch // is merged when all is said about it, since much may be said about one batch
 	for i := range acks {
-		if err := p.acknowledge(&c, member, &acks[i], s, nowMs); err != nil {
-			p.Complete(c, false, s, nowMs)
+		if err := p.acknowledge(&c, &cut, member, &acks[i], s, nowMs); err != nil {
+			p.Complete(c, false)
+			cut.merge()
 			return Change{}, err
 		}
 	}
+	cut.merge()
 	return c, nil
 }
 
@@ -60,7 +69,7 @@ func (p *Partition) begin() Change {
 	return Change{id: p.changes}
 }
 
-func (p *Partition) acknowledge(c *Change, member string, a *AckBatch, s Settings, nowMs int64) error {
+func (p *Partition) acknowledge(c *Change, cut **batch, member string, a *AckBatch, s Settings, nowMs int64) error {
 	if a.Last < a.First || len(a.Types) == 0 || len(a.Types) > 1 && int64(len(a.Types)) != a.Last-a.First+1 {
 		return fmt.Errorf("acknowledging %d-%d with %d types: %w", a.First, a.Last, len(a.Types), protocol.InvalidRequest)
 	}
@@ -72,12 +81,15 @@ func (p *Partition) acknowledge(c *Change, member string, a *AckBatch, s Setting
 	}
 	for i := p.find(a.First); i < len(p.batches) && p.batches[i].first <= a.Last; i++ {
 		b := p.batches[i]
+		if b != *cut {
+			(*cut).merge()
+			*cut = b
+		}
 		whole := b.whole()
 		err := b.between(a.First, a.Last, func(r *run) error { return r.checkOwner(member, whole) })
 		if err == nil {
 			err = p.decide(c, b, a, s, nowMs)
 		}
-		b.merge()
 		if err != nil {
 			return err
 		}
@@ -122,6 +134,9 @@ func (r *run) checkOwner(member string, whole bool) error {
 // decide carries out what is said about one batch.
 func (p *Partition) decide(c *Change, b *batch, a *AckBatch, s Settings, nowMs int64) error {
 	first, last := max(a.First, b.first), min(a.Last, b.last)
+	if len(a.Types) > 1 {
+		b.cutEach(a.First, a.Types)
+	}
 	for first <= last {
 		kind, until := a.Types[0], last
 		if len(a.Types) > 1 {
@@ -142,8 +157,10 @@ func (p *Partition) decide(c *Change, b *batch, a *AckBatch, s Settings, nowMs i
 				c.move(r, Acknowledged, s)
 			case Release:
 				c.move(r, Available, s)
-			case Gap, Reject:
+			case Gap:
 				c.move(r, Archived, s)
+			case Reject:
+				c.move(r, Archiving, s)
 			default:
 				return fmt.Errorf("acknowledge type %d: %w", kind, protocol.InvalidRequest)
 			}
@@ -159,11 +176,9 @@ func (p *Partition) decide(c *Change, b *batch, a *AckBatch, s Settings, nowMs i
 
 // move makes a run what it shall be once that is written.
 func (c *Change) move(r *run, to State, s Settings) {
-	if to == Available && r.count >= s.MaxDeliveries {
-		to = Archived
-	}
 	r.before, r.pending = r.member, c.id
-	r.state, r.member = to, ""
+	r.state, r.cause = s.outcome(to, r.count)
+	r.member = ""
 	c.add(r)
 }
 
@@ -176,6 +191,16 @@ func (c *Change) add(r *run) {
 		}
 	}
 	c.Batches = append(c.Batches, StateBatch{r.first, r.last, r.state, r.count})
+}
+
+// bounds returns the first and the last offset of a change; none lies between if it is
+// empty.
+func (c *Change) bounds() (first, last int64) {
+	first, last = math.MaxInt64, -1
+	for _, b := range c.Batches {
+		first, last = min(first, b.First), max(last, b.Last)
+	}
+	return first, last
 }
 
 // Release gives back what a member has acquired: its session has ended.
@@ -191,7 +216,8 @@ func (p *Partition) Release(member string, s Settings) Change {
 	return c
 }
 
-// Expire ends the acquisitions whose time has come. The change has taken effect already.
+// Expire ends the acquisitions whose time has come. The change has taken effect already,
+// but for dead letters, which wait until it is written.
 func (p *Partition) Expire(s Settings, nowMs int64) Change {
 	c := p.begin()
 	p.nextMs = noDeadline
@@ -202,7 +228,10 @@ func (p *Partition) Expire(s Settings, nowMs int64) Change {
 			case r.deadlineMs > nowMs:
 				p.nextMs = min(p.nextMs, r.deadlineMs)
 			default:
-				r.settle(s.MaxDeliveries)
+				r.settle(s)
+				if r.state == Archiving {
+					r.pending = c.id
+				}
 				c.add(r)
 				p.search = true
 			}
@@ -212,30 +241,35 @@ func (p *Partition) Expire(s Settings, nowMs int64) Change {
 	return c
 }
 
-// Complete tells whether a change was written, and takes it back if not. It reports
-// whether records may be had that could not be had before.
-func (p *Partition) Complete(c Change, written bool, s Settings, nowMs int64) (news bool) {
-	for _, w := range c.Batches {
-		_ = p.within(w.First, w.Last, func(r *run) error { // f returns no error
+// Complete tells whether a change was written, and takes it back if not: what Expire
+// should end stays as Expire left it, and what a member should have is left to Expire if
+// its time has passed. It reports whether records may be had that could not be had before.
+func (p *Partition) Complete(c Change, written bool) (news bool) {
+	first, last := c.bounds()
+	for i := p.find(first); i < len(p.batches) && p.batches[i].first <= last; i++ {
+		b := p.batches[i]
+		for j := range b.runs {
+			r := &b.runs[j]
 			if r.pending != c.id {
-				return nil
+				continue // a run that the change has not made is not cut by it
 			}
 			member := r.before
 			r.pending, r.before = 0, ""
 			switch {
 			case written:
 				r.deadlineMs = 0
-			case r.deadlineMs <= nowMs:
-				r.settle(s.MaxDeliveries)
-			default:
-				r.state, r.member = Acquired, member
+			case r.deadlineMs != 0:
+				r.state, r.member, r.cause = Acquired, member, Unknown
 				p.nextMs = min(p.nextMs, r.deadlineMs)
 			}
-			if r.state == Available {
+			switch r.state {
+			case Available:
 				p.search, news = true, true
+			case Archiving:
+				p.dead = true
 			}
-			return nil
-		})
+		}
+		b.merge()
 	}
 	return p.advance() || news
 }

@@ -132,7 +132,6 @@ func (x *acquisition) inFlight() bool {
 
 // portion acquires what may be acquired of one batch and returns how much that is.
 func (x *acquisition) portion(b *batch) int64 {
-	length := b.last - b.first + 1
 	before, limit := x.taken, int64(-1)
 	for i := b.cut(max(x.first, b.first)); i < len(b.runs) && b.runs[i].first <= x.last; i++ {
 		r := &b.runs[i]
@@ -144,7 +143,7 @@ func (x *acquisition) portion(b *batch) int64 {
 			break
 		}
 		if from := x.settings.portionFrom(); r.count >= from && limit < 0 {
-			limit = max(1, length>>min(int(r.count-from)+1, 62))
+			limit = max(1, b.size>>min(int(r.count-from)+1, 62))
 		}
 		until := min(r.last, x.last)
 		switch {

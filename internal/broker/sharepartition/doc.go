@@ -12,7 +12,11 @@
 //	│ Available │       │ Acquired │ reject, gap, too many deliveries
 //	└───────────┘◀──────└────┬─────┘────▶┌──────────┐
 //	   release, timeout,     │           │ Archived │
-//	   session ended         └ renew     └──────────┘
+//	   session ended         └ renew     └────▲─────┘
+//	                                          │ dead letter written
+//	                         reject, too ┌────┴──────┐
+//	                         many, with  │ Archiving │
+//	                         a DLQ topic └───────────┘
 //
 // A member acquires records for a time. It accepts, releases or rejects them, or the
 // time ends and somebody else gets them; each delivery is counted, and a record that was
@@ -38,6 +42,10 @@
 //   - Records below the log's start are gone.
 //
 // Neighbours: broker/sharefetch is the shell: it reads the log, keeps time, writes state.
+//
+// A group may have a dead-letter topic (KIP-1191). What it could not process is Archiving
+// first; when that is written DeadLetters hands it out, once, and Bury archives it. If the
+// broker stops between, the letter is written again: at least once.
 //
 // Invariants: no record is acquired by two members; nothing between start and end is
 // forgotten; batches and runs are in order and do not overlap; nothing in flight is below

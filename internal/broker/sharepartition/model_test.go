@@ -14,6 +14,8 @@ type fact struct {
 	member string
 	until  int64
 	change uint64 // pending
+	letter bool   // its dead letter was handed out
+	lost   bool   // that its time is over could not be written
 }
 
 // model is a share partition that remembers every record apart, and the world around it.
@@ -27,6 +29,7 @@ type model struct {
 	log          []Extent
 	facts        map[int64]*fact
 	pending      []Change
+	letters      []DeadLetter // handed out, not buried
 	logStart     int64
 	written      map[int64]StateBatch // what the share coordinator has, by offset
 	writtenStart int64
@@ -43,7 +46,7 @@ func (m *model) fatalf(format string, args ...any) {
 func TestNoRecordIsOwnedTwiceAndNoneIsLost(t *testing.T) {
 	for seed := range uint64(120) {
 		m := &model{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), facts: map[int64]*fact{}, written: map[int64]StateBatch{}}
-		m.s = Settings{MaxDeliveries: 2 + int16(m.rng.IntN(5)), MaxLocks: 20 + m.rng.Int32N(60), LockMs: 1000, Renew: true}
+		m.s = Settings{MaxDeliveries: 2 + int16(m.rng.IntN(5)), MaxLocks: 20 + m.rng.Int32N(60), LockMs: 1000, Renew: true, DeadLetters: seed%3 > 0}
 		m.p, _ = Load(0, nil)
 		for range 250 {
 			m.step()
@@ -54,7 +57,9 @@ func TestNoRecordIsOwnedTwiceAndNoneIsLost(t *testing.T) {
 }
 
 func (m *model) step() {
-	switch m.rng.IntN(12) {
+	switch m.rng.IntN(13) {
+	case 12:
+		m.bury()
 	case 0, 1:
 		m.append()
 	case 2, 3, 4:
@@ -198,11 +203,53 @@ func (m *model) decide(f *fact, kind int8, change uint64) {
 		f.until = m.nowMs + m.s.LockMs
 		return
 	}
-	f.state = map[int8]State{Gap: Archived, Accept: Acknowledged, Release: Available, Reject: Archived}[kind]
-	if f.state == Available && f.count >= m.s.MaxDeliveries {
-		f.state = Archived
-	}
+	f.state = map[int8]State{Gap: Archived, Accept: Acknowledged, Release: m.givenBack(f.count), Reject: m.unprocessable()}[kind]
 	f.change = change
+}
+
+// unprocessable is the state of what goes to the dead-letter topic, if there is one.
+func (m *model) unprocessable() State {
+	if m.s.DeadLetters {
+		return Archiving
+	}
+	return Archived
+}
+
+func (m *model) givenBack(count int16) State {
+	if count >= m.s.MaxDeliveries {
+		return m.unprocessable()
+	}
+	return Available
+}
+
+// bury takes the dead letters that there are, and one of them is written perhaps.
+func (m *model) bury() {
+	before := len(m.letters)
+	m.letters = append(m.letters, m.p.DeadLetters()...)
+	for _, l := range m.letters[before:] {
+		for o := l.First; o <= l.Last; o++ {
+			f := m.facts[o]
+			if f == nil {
+				continue
+			}
+			if f.state != Archiving || f.change != 0 || f.letter || f.count != l.Count || !f.lost && m.written[o].State < Archiving {
+				m.fatalf("a dead letter of offset %d, which is %+v; written is %+v", o, *f, m.written[o])
+			}
+			f.letter = true
+		}
+	}
+	if len(m.letters) == 0 || m.rng.IntN(3) == 0 {
+		return
+	}
+	l := m.letters[0]
+	m.letters = m.letters[1:]
+	c := m.p.Bury(l)
+	for o := l.First; o <= l.Last; o++ {
+		if f := m.facts[o]; f != nil && f.state == Archiving {
+			f.state = Archived
+		}
+	}
+	m.pending = append(m.pending, c)
 }
 
 func (m *model) release(member string) {
@@ -216,17 +263,16 @@ func (m *model) release(member string) {
 }
 
 func (m *model) expire() {
-	c := m.p.Expire(m.s, m.nowMs)
+	c, ok := m.p.Expire(m.s, m.nowMs), m.rng.IntN(4) > 0
 	for o, f := range m.facts {
 		if o >= m.p.Start() && f.state == Acquired && f.until <= m.nowMs {
-			f.state, f.member = Available, ""
-			if f.count >= m.s.MaxDeliveries {
-				f.state = Archived
-			}
+			f.state, f.member, f.lost = m.givenBack(f.count), "", !ok
 		}
 	}
-	m.write(c)
-	m.p.Complete(c, true, m.s, m.nowMs)
+	if ok {
+		m.write(c)
+	}
+	m.p.Complete(c, ok)
 }
 
 // write is what the share coordinator does.
@@ -251,7 +297,7 @@ func (m *model) complete(ok bool) {
 	if ok {
 		m.write(c)
 	}
-	m.p.Complete(c, ok, m.s, m.nowMs)
+	m.p.Complete(c, ok)
 	for o, f := range m.facts {
 		if f.change != c.id || f.change == 0 {
 			continue
@@ -262,11 +308,6 @@ func (m *model) complete(ok bool) {
 			f.state = Archived
 		case ok:
 			f.member = ""
-		case f.until <= m.nowMs:
-			f.state, f.member = Available, ""
-			if f.count >= m.s.MaxDeliveries {
-				f.state = Archived
-			}
 		default:
 			f.state = Acquired
 		}
@@ -275,7 +316,7 @@ func (m *model) complete(ok bool) {
 
 // crash begins again with what was written: what was acquired is available.
 func (m *model) crash() {
-	m.pending = nil
+	m.pending, m.letters = nil, nil
 	var known []StateBatch
 	for o := m.writtenStart; o < m.end(); o++ {
 		if b, ok := m.written[o]; ok {
@@ -337,6 +378,9 @@ func (m *model) check() {
 				if f == nil {
 					continue
 				}
+				if f.letter != r.handed && r.state == Archiving {
+					m.fatalf("offset %d is %+v, it should be %+v", o, r.cell, *f)
+				}
 				// What compaction took away is archived without the model's knowing.
 				if f.state != r.state || f.count != r.count || f.change != r.pending || r.state == Acquired && f.member != r.member {
 					m.fatalf("offset %d is %+v, it should be %+v", o, r.cell, *f)
@@ -367,18 +411,21 @@ func (m *model) finish() {
 		for len(m.pending) > 0 {
 			m.complete(true)
 		}
+		m.bury()
 		m.acquire("m0", 50)
 		m.check()
 		for _, member := range []string{"m0", "m1", "m2"} {
 			c := m.p.begin()
+			var cut *batch
 			for o, f := range m.facts {
 				if f.state == Acquired && f.member == member && f.change == 0 && o >= m.p.Start() {
-					if err := m.p.acknowledge(&c, member, &AckBatch{o, o, []int8{Accept}}, m.s, m.nowMs); err != nil {
+					if err := m.p.acknowledge(&c, &cut, member, &AckBatch{o, o, []int8{Accept}}, m.s, m.nowMs); err != nil {
 						m.fatalf("%v", err)
 					}
 					m.decide(f, Accept, c.id)
 				}
 			}
+			cut.merge()
 			m.pending = append(m.pending, c)
 		}
 		m.nowMs += 500

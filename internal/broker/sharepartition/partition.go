@@ -25,6 +25,8 @@ type Settings struct {
 	LockMs int64
 	// Renew is share.renew.acknowledge.enable.
 	Renew bool
+	// DeadLetters tells that the group has a dead-letter topic.
+	DeadLetters bool
 }
 
 // StateBatch is a range of offsets in one state, as it is written.
@@ -44,6 +46,8 @@ type Partition struct {
 	// nextMs is a time before which no acquisition ends.
 	nextMs  int64
 	changes uint64 // how many there have been
+	// dead tells that there may be dead letters to hand out.
+	dead bool
 }
 
 // Load returns a partition that begins at start, with what is known of records behind.
@@ -55,13 +59,14 @@ func Load(start int64, known []StateBatch) (*Partition, error) {
 		if b.First < next || b.Last < b.First || b.Last-start >= maxInFlight {
 			return nil, fmt.Errorf("state batch %d-%d behind offset %d, the share partition starts at %d: %w", b.First, b.Last, next-1, start, protocol.UnknownServerError)
 		}
-		if b.State != Available && !b.State.Terminal() {
+		if b.State != Available && b.State != Archiving && !b.State.Terminal() {
 			return nil, fmt.Errorf("state batch %d-%d is in state %d: %w", b.First, b.Last, b.State, protocol.UnknownServerError)
 		}
 		if b.First > next {
 			p.batches = append(p.batches, newBatch(next, b.First-1, cell{state: Available}))
 		}
 		p.batches = append(p.batches, newBatch(b.First, b.Last, cell{state: b.State, count: b.Count}))
+		p.dead = p.dead || b.State == Archiving
 		next = b.Last + 1
 	}
 	if len(p.batches) > 0 {
@@ -73,6 +78,9 @@ func Load(start int64, known []StateBatch) (*Partition, error) {
 
 // Start returns the first offset that is not done with.
 func (p *Partition) Start() int64 { return p.start }
+
+// End returns the last offset that somebody had, or where it begins if nobody had any.
+func (p *Partition) End() int64 { return p.end }
 
 // NextDeadline returns a time before which no acquisition ends; ok is false if there is
 // none.

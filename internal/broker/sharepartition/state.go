@@ -1,6 +1,10 @@
 package sharepartition
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // State is what a record is to the group. The numbers are those of the state topic.
 type State int8
@@ -10,6 +14,7 @@ const (
 	Available    State = 0
 	Acquired     State = 1
 	Acknowledged State = 2
+	Archiving    State = 3 // until its dead letter is written
 	Archived     State = 4
 )
 
@@ -22,6 +27,8 @@ func (s State) String() string {
 		return "Acquired"
 	case Acknowledged:
 		return "Acknowledged"
+	case Archiving:
+		return "Archiving"
 	case Archived:
 		return "Archived"
 	}
@@ -44,6 +51,10 @@ type cell struct {
 	pending uint64
 	// before is whose the records are again if the pending change fails.
 	before string
+	// cause is why the records are archiving, and handed tells that their dead letter was
+	// handed out.
+	cause  Cause
+	handed bool
 }
 
 // run is a range of records in the same state.
@@ -60,23 +71,22 @@ func (r *run) free() bool { return r.state == Available && r.pending == 0 }
 // held tells whether a member has the records.
 func (r *run) held() bool { return r.state == Acquired && r.pending == 0 }
 
-// settle ends the acquisition: available again, or archived after too many deliveries.
-func (c *cell) settle(maxDeliveries int16) {
-	c.state, c.member, c.deadlineMs = Available, "", 0
-	if c.count >= maxDeliveries {
-		c.state = Archived
-	}
+// settle ends the acquisition: available again, or given up after too many deliveries.
+func (c *cell) settle(s Settings) {
+	c.member, c.deadlineMs = "", 0
+	c.state, c.cause = s.outcome(Available, c.count)
 }
 
 // batch is records that were first acquired together.
 type batch struct {
 	first, last int64
+	size        int64 // of all records that were acquired together, those that are gone too
 	runs        []run
 	one         [1]run // where runs lies as long as it is one
 }
 
 func newBatch(first, last int64, c cell) *batch {
-	b := &batch{first: first, last: last}
+	b := &batch{first: first, last: last, size: last - first + 1}
 	b.one[0] = run{first, last, c}
 	b.runs = b.one[:]
 	return b
@@ -88,26 +98,42 @@ func (b *batch) whole() bool { return len(b.runs) == 1 }
 // cut makes sure that a run begins at offset and returns its index; len(b.runs) if the
 // batch ends before.
 func (b *batch) cut(offset int64) int {
-	for i := range b.runs {
-		r := &b.runs[i]
-		if offset <= r.first {
-			return i
-		}
-		if offset <= r.last {
-			tail := *r
-			tail.first = offset
-			r.last = offset - 1
-			b.runs = append(b.runs, run{})
-			copy(b.runs[i+2:], b.runs[i+1:])
-			b.runs[i+1] = tail
-			return i + 1
-		}
+	i, begins := slices.BinarySearchFunc(b.runs, offset, func(r run, offset int64) int { return cmp.Compare(r.first, offset) })
+	if begins || i == 0 || b.runs[i-1].last < offset {
+		return i
 	}
-	return len(b.runs)
+	tail := b.runs[i-1]
+	tail.first = offset
+	b.runs[i-1].last = offset - 1
+	b.runs = slices.Insert(b.runs, i, tail)
+	return i
 }
 
-// merge makes one run of neighbours in the same state.
+// cutEach makes sure that a run begins wherever types, which are those of the offsets from
+// first, change.
+func (b *batch) cutEach(first int64, types []int8) {
+	if b.last < first+1 {
+		return
+	}
+	runs := make([]run, 0, len(b.runs)+1)
+	for _, r := range b.runs {
+		for o := max(r.first, first) + 1; o <= min(r.last, first+int64(len(types))-1); o++ {
+			if types[o-first] != types[o-first-1] {
+				head := r
+				head.last, r.first = o-1, o
+				runs = append(runs, head)
+			}
+		}
+		runs = append(runs, r)
+	}
+	b.runs = runs
+}
+
+// merge makes one run of neighbours in the same state. No batch has none.
 func (b *batch) merge() {
+	if b == nil {
+		return
+	}
 	n := 0
 	for i := 1; i < len(b.runs); i++ {
 		if last := &b.runs[n]; last.last+1 == b.runs[i].first && last.cell == b.runs[i].cell {

@@ -42,6 +42,9 @@ type Append struct {
 	// TransactionVersion is that of the markers among the batches, of a transaction
 	// coordinator; 0 otherwise.
 	TransactionVersion int16
+	// Vital says that the append is what a node cannot do without, and what gives a
+	// full disk its space back: it is written in the space that is kept for that.
+	Vital bool
 	// Guarded says that the batches belong to a transaction that was verified after
 	// TransactionGuard was taken from Log.TransactionGuard: they are refused if the
 	// producer's transaction has ended since.
@@ -189,7 +192,7 @@ func (l *Log) stage(r *round, a *Append) bool {
 	a.LogStartOffset = l.logStart
 	l.mu.Unlock()
 	if closed == nil {
-		closed = l.dir.refusal()
+		closed = l.dir.refusal(a)
 	}
 	if closed != nil {
 		a.Err = closed
@@ -231,7 +234,7 @@ func (l *Log) makeRoom(r *round, a *Append, set *settings) bool {
 		return true
 	}
 	l.flush(r)
-	if err := l.dir.refusal(); err != nil { // the flush may have found the disk full or broken
+	if err := l.dir.refusal(a); err != nil { // the flush may have found the disk full or broken
 		a.Err = err
 		return false
 	}
@@ -240,11 +243,15 @@ func (l *Log) makeRoom(r *round, a *Append, set *settings) bool {
 		base = batch.BaseOffset() // a gap in a compacted log that no relative offset spans
 	}
 	if seg.handle == nil {
-		base = seg.base
-	} else if seg.size == 0 {
+		base = seg.BaseOffset
+	} else if seg.Size == 0 {
 		return true
 	}
-	if err := l.roll(base); err != nil {
+	err = l.roll(base)
+	if a.Vital && l.dir.tryAgain(err) {
+		err = l.roll(base)
+	}
+	if err != nil {
 		a.Err = l.writeFailed("making a segment of "+l.String(), err)
 		return false
 	}
@@ -252,7 +259,7 @@ func (l *Log) makeRoom(r *round, a *Append, set *settings) bool {
 }
 
 func (l *Log) shouldRoll(seg *segment, r *round, b record.Batch, size int64, set *settings) bool {
-	used := seg.size + r.bytes
+	used := seg.Size + r.bytes
 	if used == 0 {
 		return false
 	}
@@ -263,11 +270,11 @@ func (l *Log) shouldRoll(seg *segment, r *round, b record.Batch, size int64, set
 	if b.BaseOffset() > r.next { // replicated from a compacted log
 		last = b.LastOffset()
 	}
-	if last-seg.base > maxRelativeOffset-size {
+	if last-seg.BaseOffset > maxRelativeOffset-size {
 		return true
 	}
-	return seg.firstTimestamp >= 0 && set.segmentMs > 0 &&
-		b.MaxTimestamp()-seg.firstTimestamp > set.segmentMs-l.jitter(seg.base, set)
+	return seg.FirstTimestamp >= 0 && set.segmentMs > 0 &&
+		b.MaxTimestamp()-seg.FirstTimestamp > set.segmentMs-l.jitter(seg.BaseOffset, set)
 }
 
 // maxRelativeOffset keeps offsets relative to a segment's base in an int32, as
@@ -341,7 +348,11 @@ func (l *Log) flush(r *round) {
 	if len(r.items) == 0 {
 		return
 	}
-	switch err := l.writeOut(r); {
+	err := l.writeOut(r)
+	if r.items[0].Vital && l.dir.tryAgain(err) {
+		err = l.writeOut(r)
+	}
+	switch {
 	case err != nil:
 		l.abandon(r, l.writeFailed("appending to "+l.String(), err))
 	case r.bytes > 0:
@@ -362,14 +373,18 @@ func (l *Log) writeOut(r *round) error {
 		return nil
 	}
 	seg := l.activeSegment()
-	f, err := seg.handle.Acquire()
+	acquire := seg.handle.AcquireToWrite
+	if r.items[0].Vital {
+		acquire = seg.handle.Acquire
+	}
+	f, err := acquire()
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteVec(r.bufs, seg.size)
+	_, err = f.WriteVec(r.bufs, seg.Size)
 	if err != nil {
 		if vfs.IsNoSpace(err) {
-			if cutErr := f.Truncate(seg.size); cutErr != nil {
+			if cutErr := f.Truncate(seg.Size); cutErr != nil {
 				err = errors.Join(errBroken, cutErr)
 			}
 		}
@@ -383,10 +398,14 @@ func (l *Log) writeOut(r *round) error {
 var errBroken = errors.New("a partial write could not be taken back")
 
 // writeFailed decides what a failed write means: a full disk refuses until there
-// is space again, everything else fails the directory.
+// is space again, a lack of descriptors this once, everything else fails the
+// directory.
 func (l *Log) writeFailed(doing string, err error) error {
+	if vfs.IsNoDescriptor(err) {
+		return storageError(doing, err)
+	}
 	if vfs.IsNoSpace(err) && !errors.Is(err, errBroken) {
-		l.dir.setFull(err)
+		l.dir.exhaust(err)
 	} else {
 		l.dir.fail(fmt.Errorf("%s: %w", doing, err))
 	}
@@ -438,8 +457,8 @@ func (l *Log) count(seg *segment, a *Append) {
 		if err != nil {
 			return // staged batches are complete
 		}
-		l.tail.Add(index.Boundary{Offset: b.BaseOffset(), Position: seg.size})
-		seg.add(b, l.set.indexInterval)
+		l.tail.Add(index.Boundary{Offset: b.BaseOffset(), Position: seg.Size})
+		seg.Add(b, l.set.indexInterval)
 		l.noteEpoch(b.PartitionLeaderEpoch(), b.BaseOffset())
 		rest = more
 	}

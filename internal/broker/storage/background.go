@@ -53,7 +53,7 @@ func (m *Manager) background() {
 // Config.Manual the caller does, and it also runs the queued syncs.
 func (m *Manager) Tick() (nextMs int64) {
 	nowMs := m.nowMs()
-	nextMs = min(m.tickLogs(nowMs), m.trash.Remove(nowMs), m.tickRetention(nowMs), m.tickDirs(nowMs))
+	nextMs = min(m.tickLogs(nowMs), m.trash.Remove(nowMs), m.tickRetention(nowMs), m.tickProducers(nowMs), m.tickDirs(nowMs))
 	if m.cfg.Manual {
 		m.RunSyncs()
 	}
@@ -63,8 +63,24 @@ func (m *Manager) Tick() (nextMs int64) {
 // RunSyncs runs the queued syncs on the calling goroutine, for Config.Manual.
 func (m *Manager) RunSyncs() {
 	for _, d := range m.dirs {
-		d.work()
+		d.syncs.Work()
 	}
+}
+
+// every runs work when its interval has passed since lastMs, which m.mu guards, and
+// returns when the next time is.
+func (m *Manager) every(interval time.Duration, lastMs *int64, nowMs int64, work func()) int64 {
+	m.mu.Lock()
+	due := *lastMs + interval.Milliseconds()
+	if nowMs >= due {
+		*lastMs = nowMs
+	}
+	m.mu.Unlock()
+	if nowMs < due {
+		return due
+	}
+	work()
+	return nowMs + interval.Milliseconds()
 }
 
 // tickLogs schedules what has to be synced or checkpointed and keeps the rest on
@@ -99,46 +115,32 @@ func (m *Manager) tickLogs(nowMs int64) int64 {
 func (l *Log) nextWork() (dueMs int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &l.pace
-	interval := l.set.syncInterval(l.m.cfg.SyncInterval).Milliseconds()
-	dueMs = l.idleDue()
-	if p.sealing {
-		dueMs = 0
-	}
-	if p.unsynced > 0 {
-		dueMs = min(dueMs, p.dirtySinceMs+interval)
-	}
-	if p.checkpoint {
-		dueMs = min(dueMs, p.changedMs+interval)
-	}
-	if p.sinceSnapshot > 0 {
-		dueMs = min(dueMs, p.snapshotMs+l.m.cfg.CheckpointInterval.Milliseconds())
-	}
-	if dueMs == math.MaxInt64 || l.closed != nil {
-		p.listed = false
+	if l.closed != nil {
+		l.pace.Leave()
 		return 0, false
 	}
-	return dueMs, true
+	return l.pace.Due(&l.rules, l.last().Index.Bytes())
 }
 
 // tickDirs syncs manifests and looks after full disks.
 func (m *Manager) tickDirs(nowMs int64) int64 {
 	next := int64(math.MaxInt64)
 	for _, d := range m.dirs {
-		if d.failure() != nil {
+		if d.health.Failure() != nil {
 			continue
 		}
 		m.mu.Lock()
 		busy := len(m.work) > 0
 		m.mu.Unlock()
-		if busy || d.full.Load() != nil {
-			d.checkSpace()
+		if busy || d.health.Full() != nil {
+			d.health.CheckSpace()
 			next = min(next, nowMs+m.cfg.SyncInterval.Milliseconds())
 		}
-		if !d.manifest.Load().Dirty() {
+		syncedMs, waits := d.manifest.Unsynced()
+		if !waits {
 			continue
 		}
-		if due := d.manifestMs.Load() + m.cfg.CheckpointInterval.Milliseconds(); due > nowMs {
+		if due := syncedMs + m.cfg.CheckpointInterval.Milliseconds(); due > nowMs {
 			next = min(next, due)
 			continue
 		}
@@ -151,7 +153,7 @@ func (m *Manager) tickDirs(nowMs int64) int64 {
 
 // close leaves a directory clean.
 func (d *directory) close() error {
-	if err := d.failure(); err != nil {
+	if err := d.health.Failure(); err != nil {
 		return fmt.Errorf("closing %s: it failed before: %w", d.path, err)
 	}
 	for _, l := range d.m.logsIn(d) {
@@ -167,19 +169,22 @@ func (d *directory) close() error {
 			return fmt.Errorf("closing %s: saving %s: %w", d.path, l, err)
 		}
 	}
-	if err := d.failure(); err != nil {
+	if err := d.health.Failure(); err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)
 	}
-	if d.full.Load() != nil {
-		d.identity.ReleaseReserve(d.m.fs)
+	if d.health.Full() != nil {
+		d.health.ReleaseReserve()
 	}
 	if err := d.writeEdits(true); err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)
 	}
-	if err := d.removeJournal(); err != nil {
+	if err := d.syncs.RemoveJournal(); err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)
 	}
-	d.addEdits(manifest.AppendClean)
+	if err := d.noteJournal(false); err != nil {
+		d.m.log.Warn("the manifest still tells of a journal that is gone", "dir", d.path, "error", err)
+	}
+	d.manifest.Add(manifest.AppendClean)
 	if err := d.writeEdits(true); err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)
 	}

@@ -351,7 +351,7 @@ func TestASegmentFileIsScannedToItsDamage(t *testing.T) {
 	for range 4 {
 		f.append(l, 2)
 	}
-	name := l.file(0, logSuffix)
+	name := l.file(0, segmentfile.LogSuffix)
 	f.fs.Corrupt(name, func(b []byte) []byte {
 		b[100] ^= 1 // inside the first batch
 		return b[:len(b)-10]
@@ -437,14 +437,16 @@ func TestProducersAreForgottenAfterATimeThatMayChange(t *testing.T) {
 	}
 	known := func() int {
 		t.Helper()
-		l.producers.mu.Lock()
-		defer l.producers.mu.Unlock()
-		f.m.expireProducers(l.producers.state)
-		return l.producers.state.Len()
+		f.clock.ms += (10 * time.Minute).Milliseconds()
+		f.m.Tick()
+		producers, err := l.Producers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(producers)
 	}
-	f.clock.ms += 20_000
 	if n := known(); n != 1 {
-		t.Fatalf("%d producers are known after 20 s, want 1", n)
+		t.Fatalf("%d producers are known after 10 minutes, want 1", n)
 	}
 	f.m.SetProducerIDExpiration(10 * time.Second)
 	if n := known(); n != 0 {

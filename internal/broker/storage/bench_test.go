@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/naru-stream/naru/internal/broker/storage/lookup"
 	"github.com/naru-stream/naru/internal/kafka/config"
 )
 
@@ -149,7 +150,7 @@ func BenchmarkIndexLookup(b *testing.B) {
 	at := int64(0)
 	for b.Loop() {
 		at = (at + 7919) % 20000
-		if _, err := l.floorOf(seg, query{kind: byOffset, offset: at}); err != nil {
+		if _, err := seg.Floor(lookup.ByOffset(at)); err != nil {
 			b.Fatal(err)
 		}
 	}

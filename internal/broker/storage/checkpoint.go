@@ -2,10 +2,12 @@ package storage
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/pace"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
+	"github.com/naru-stream/naru/internal/broker/storage/syncer"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -18,27 +20,12 @@ type todo struct {
 
 // wrote counts an append and says what follows from it. l.mu is held.
 func (l *Log) wrote(bytes, records, nowMs int64) todo {
-	p := &l.pace
-	if p.unsynced == 0 {
-		p.dirtySinceMs = nowMs
-	}
-	p.unsynced += bytes
-	p.messages += records
-	p.sinceSnapshot += bytes
-	p.lastAppendMs = nowMs
-	p.touch(nowMs)
-	t := todo{list: !p.listed}
-	p.listed = true
-	much := p.unsynced >= l.m.cfg.SyncBytes
-	t.sync = l.durability == DurabilityGroup || much || p.messages >= l.set.flushMessages
-	t.own = l.durability != DurabilityGroup || much || l.last().atRisk() > maxJournaledBytes
-	return t
-}
-
-// touch notes that the manifest lags behind.
-func (p *pace) touch(nowMs int64) {
-	if !p.checkpoint {
-		p.checkpoint, p.changedMs = true, nowMs
+	l.pace.Wrote(pace.Amount{Bytes: bytes, Records: records}, nowMs)
+	group, much := l.durability == DurabilityGroup, l.pace.Much(&l.rules)
+	return todo{
+		list: l.pace.List(),
+		sync: group || much || l.pace.TooMany(&l.rules),
+		own:  !group || much || l.last().atRisk() > syncer.MaxShare,
 	}
 }
 
@@ -56,9 +43,8 @@ func (m *Manager) arrange(l *Log, t todo) {
 func (l *Log) changed() {
 	nowMs := l.m.nowMs()
 	l.mu.Lock()
-	l.pace.touch(nowMs)
-	t := todo{list: !l.pace.listed}
-	l.pace.listed = true
+	l.pace.Changed(nowMs)
+	t := todo{list: l.pace.List()}
 	l.mu.Unlock()
 	l.m.arrange(l, t)
 }
@@ -67,28 +53,7 @@ func (l *Log) changed() {
 func (l *Log) checkpointDue(nowMs int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &l.pace
-	return p.sealing || l.snapshotDue(nowMs) || l.idleDue() <= nowMs ||
-		p.checkpoint && nowMs >= p.changedMs+l.m.cfg.SyncInterval.Milliseconds()
-}
-
-// snapshotDue tells whether the state of the producers should be saved.
-func (l *Log) snapshotDue(nowMs int64) bool {
-	p := &l.pace
-	return p.sinceSnapshot > 0 &&
-		(p.sealing || p.sinceSnapshot >= l.m.cfg.SyncBytes || nowMs >= p.snapshotMs+l.m.cfg.CheckpointInterval.Milliseconds())
-}
-
-// maxIdleIndex is how many bytes of index a log keeps in memory while nothing is
-// appended.
-const maxIdleIndex = 1 << 10
-
-// idleDue tells when the index of a log without appends goes to disk. l.mu is held.
-func (l *Log) idleDue() int64 {
-	if l.last().idx.Bytes() <= maxIdleIndex {
-		return math.MaxInt64
-	}
-	return l.pace.lastAppendMs + l.m.cfg.CheckpointInterval.Milliseconds()
+	return l.pace.CheckpointDue(&l.rules, l.last().Index.Bytes(), nowMs)
 }
 
 // checkpoint seals the segments before the active one, saves the state of the
@@ -105,19 +70,20 @@ func (l *Log) checkpoint(all bool) error {
 		return nil // its names may be another log's by now
 	}
 	l.mu.Lock()
-	save := l.pace.sinceSnapshot > 0 && (all || l.snapshotDue(l.m.nowMs()))
-	l.pace.sealing = false
-	idle, last := l.idleDue() <= l.m.nowMs(), l.last()
+	nowMs, last := l.m.nowMs(), l.last()
+	save := all && l.pace.Unsaved() || l.pace.SaveDue(&l.rules, nowMs)
+	idle := l.pace.IndexDue(&l.rules, last.Index.Bytes(), nowMs)
+	l.pace.Sealed()
 	// A snapshot leaves out the aborted transactions of sealed segments. Whoever reads
 	// it after a power loss must know that they are sealed, or nobody tells them.
-	ahead := save && l.pace.sealedAborted
+	ahead := save && l.sealedAborted
 	l.mu.Unlock()
 	if ahead {
 		if err := l.dir.writeEdits(true); err != nil {
 			return err
 		}
 		l.mu.Lock()
-		l.pace.sealedAborted = false
+		l.sealedAborted = false
 		l.mu.Unlock()
 	}
 	if idle {
@@ -139,14 +105,14 @@ func (l *Log) checkpoint(all bool) error {
 	}
 	l.mu.Lock()
 	for _, s := range unsealed {
-		s.sealed = true
-		l.pace.sealedAborted = l.pace.sealedAborted || s.hasAborted
-		if len(s.aborted) > maxHeldAborted {
-			s.aborted = nil
+		s.Sealed = true
+		l.sealedAborted = l.sealedAborted || s.Aborted
+		if len(s.abortedTxns) > maxHeldAborted {
+			s.abortedTxns = nil
 		}
 	}
-	l.pace.checkpoint = false
-	l.dir.addEdits(func(b []byte) []byte { return l.appendEdits(b, unsealed) })
+	l.pace.Told()
+	l.dir.manifest.Add(func(b []byte) []byte { return l.appendEdits(b, unsealed) })
 	l.mu.Unlock()
 	return l.dir.writeEdits(false)
 }
@@ -159,7 +125,7 @@ const maxHeldAborted = 64
 // is held.
 func (l *Log) unsealed() []*segment {
 	var found []*segment
-	for i := len(l.segs) - 2; i >= 0 && !l.segs[i].sealed; i-- {
+	for i := len(l.segs) - 2; i >= 0 && !l.segs[i].Sealed; i-- {
 		if s := l.segs[i]; !s.behind() {
 			found = append(found, s)
 		}
@@ -171,15 +137,15 @@ func (l *Log) unsealed() []*segment {
 func (l *Log) appendEdits(b []byte, sealed []*segment) []byte {
 	for _, s := range sealed {
 		if !s.dropped {
-			b = manifest.AppendSegment(b, l.id, s.describe())
+			b = manifest.AppendSegment(b, l.id, s.Segment)
 		}
 	}
 	if l.activeKnown() {
 		b = manifest.AppendSegment(b, l.id, l.active)
 	}
-	if l.pace.epochsChanged {
+	if l.epochsChanged {
 		b = manifest.AppendEpochs(b, l.id, l.epochs.View())
-		l.pace.epochsChanged = false
+		l.epochsChanged = false
 	}
 	return manifest.AppendPoint(b, l.id, l.point())
 }
@@ -188,20 +154,20 @@ func (l *Log) appendEdits(b []byte, sealed []*segment) []byte {
 // can be rebuilt, so that an error is only reported.
 func (l *Log) writeIndex(s *segment) {
 	l.mu.Lock()
-	if s.idxFrom == s.size || s.handle == nil {
+	if s.IndexFrom == s.Size || s.handle == nil {
 		l.mu.Unlock()
 		return
 	}
 	h := index.Header{
-		BaseOffset: s.base, NextOffset: s.next, Size: s.size,
-		MaxTimestamp: s.maxTimestamp, MaxTimestampOffset: s.maxTimestampOffset,
+		BaseOffset: s.BaseOffset, NextOffset: s.NextOffset, Size: s.Size,
+		MaxTimestamp: s.MaxTimestamp, MaxTimestampOffset: s.MaxTimestampOffset,
 	}
-	whole, complete := s.idx.Clone(), s.idxFrom == 0
+	whole, complete := s.Index.Clone(), s.IndexFrom == 0
 	l.mu.Unlock()
 	if !complete { // the older part is in an older sidecar
-		old, err := l.m.loadIndex(l, s)
+		old, err := s.loadIndex()
 		if err != nil {
-			l.m.log.Warn("index not rebuilt", "partition", l.String(), "segment", s.base, "error", err)
+			l.m.log.Warn("index not rebuilt", "partition", l.String(), "segment", s.BaseOffset, "error", err)
 			return
 		}
 		old = old.Clone()
@@ -209,13 +175,13 @@ func (l *Log) writeIndex(s *segment) {
 		whole = old
 	}
 	b := whole.Encode(nil, h)
-	if err := vfs.WriteFileSynced(l.m.fs, l.file(s.base, indexSuffix), b); err != nil {
-		l.m.log.Warn("index not written", "partition", l.String(), "segment", s.base, "error", fmt.Errorf("writing the index: %w", err))
+	if err := vfs.WriteFileSynced(l.m.fs, l.file(s.BaseOffset, segmentfile.IndexSuffix), b); err != nil {
+		l.m.log.Warn("index not written", "partition", l.String(), "segment", s.BaseOffset, "error", fmt.Errorf("writing the index: %w", err))
 		return
 	}
 	l.mu.Lock()
-	if h.Size == s.size {
-		s.emptyIndex()
+	if h.Size == s.Size {
+		s.ForgetIndex()
 	}
 	l.mu.Unlock()
 	l.m.indexes.Forget(s)

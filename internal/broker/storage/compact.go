@@ -31,7 +31,7 @@ func (l *Log) OnHighWatermark(offset int64) {
 func (m *Manager) Compactable() []cleaner.Log {
 	var logs []cleaner.Log
 	for _, l := range m.Logs() {
-		if l.settings().compacts && l.dir.refusal() == nil {
+		if l.settings().compacts && l.dir.refusal(&Append{}) == nil {
 			logs = append(logs, compactable{l})
 		}
 	}
@@ -61,12 +61,12 @@ func (c compactable) Picture() (cleaner.Picture, error) {
 	}
 	p := cleaner.Picture{LogStartOffset: l.logStart, CleanedOffset: l.cleaned, StableOffset: stable, Policy: l.set.cleaning}
 	for i, s := range l.segs[:len(l.segs)-1] {
-		if !s.sealed {
+		if !s.Sealed {
 			break
 		}
 		p.Segments = append(p.Segments, cleaner.Segment{
-			BaseOffset: s.base, NextOffset: l.segs[i+1].base, SizeBytes: s.size,
-			FirstTimestampMs: s.firstTimestamp, MaxTimestampMs: s.maxTimestamp,
+			BaseOffset: s.BaseOffset, NextOffset: l.segs[i+1].BaseOffset, SizeBytes: s.Size,
+			FirstTimestampMs: s.FirstTimestamp, MaxTimestampMs: s.MaxTimestamp,
 		})
 	}
 	return p, nil
@@ -99,7 +99,7 @@ func (c compactable) Open(base int64) (cleaner.Source, error) {
 	c.l.mu.Lock()
 	seg, _ := c.l.find(base)
 	c.l.mu.Unlock()
-	if seg.base != base || seg.handle == nil {
+	if seg.BaseOffset != base || seg.handle == nil {
 		return nil, cleaner.ErrChanged
 	}
 	f, err := seg.handle.Acquire()
@@ -124,7 +124,7 @@ type cleanedFile struct {
 func (o *cleanedFile) Write(b []byte) error {
 	_, err := o.file.WriteAt(b, o.size)
 	if vfs.IsNoSpace(err) {
-		o.l.dir.setFull(err)
+		o.l.dir.exhaust(err)
 	}
 	o.size += int64(len(b))
 	return err
@@ -141,7 +141,7 @@ func (o *cleanedFile) Discard() error {
 
 // Create implements cleaner.Log.
 func (c compactable) Create(base int64) (cleaner.Output, error) {
-	name := c.l.file(base, logSuffix+cleanedSuffix)
+	name := c.l.file(base, segmentfile.LogSuffix+segmentfile.CleanedSuffix)
 	f, err := c.l.m.fs.Create(name)
 	if err != nil {
 		return nil, err
@@ -180,10 +180,11 @@ func (c compactable) Replace(old []cleaner.Segment, output cleaner.Output) error
 	}
 	base := old[0].BaseOffset
 	swap := path.Join(l.path, segmentfile.SwapName(base, next))
-	seg, err := l.scanned(l.m.files.Handle(swap), out.name, base, next)
+	sum, err := segmentfile.SummarizeFile(l.m.fs, out.name, base, next, l.settings().indexInterval)
 	if err != nil {
 		return err
 	}
+	seg := &segment{log: l, Summary: sum, handle: l.m.files.Handle(swap), synced: sum.Size}
 	if err := l.m.fs.Rename(out.name, swap); err != nil {
 		return err
 	}
@@ -199,38 +200,16 @@ func (c compactable) Replace(old []cleaner.Segment, output cleaner.Output) error
 func (l *Log) present(old []cleaner.Segment) ([]*segment, int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := slices.IndexFunc(l.segs, func(s *segment) bool { return s.base == old[0].BaseOffset })
+	i := slices.IndexFunc(l.segs, func(s *segment) bool { return s.BaseOffset == old[0].BaseOffset })
 	if i < 0 || i+len(old) >= len(l.segs) || l.closed != nil {
 		return nil, 0, cleaner.ErrChanged
 	}
 	for j, o := range old {
-		if s := l.segs[i+j]; s.base != o.BaseOffset || s.size != o.SizeBytes || !s.sealed {
+		if s := l.segs[i+j]; s.BaseOffset != o.BaseOffset || s.Size != o.SizeBytes || !s.Sealed {
 			return nil, 0, cleaner.ErrChanged
 		}
 	}
-	return slices.Clone(l.segs[i : i+len(old)]), l.segs[i+len(old)].base, nil
-}
-
-// scanned describes a finished segment file.
-func (l *Log) scanned(handle *vfs.Handle, name string, base, next int64) (*segment, error) {
-	f, err := l.m.fs.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	seg := newSegment(base)
-	seg.handle = handle
-	sc := segmentfile.NewScanner(f, 0, size, make([]byte, segmentfile.Chunk))
-	interval := l.settings().indexInterval
-	for sc.Next() {
-		seg.add(sc.Header, interval)
-	}
-	seg.next, seg.synced, seg.sealed = next, size, true
-	return seg, sc.Err
+	return slices.Clone(l.segs[i : i+len(old)]), l.segs[i+len(old)].BaseOffset, nil
 }
 
 // swap puts a segment that has its .swap name in the place of others.
@@ -245,11 +224,11 @@ func (l *Log) swap(seg *segment, gone []*segment) error {
 	l.mu.Lock()
 	i := slices.Index(l.segs, gone[0])
 	l.segs = slices.Replace(slices.Clone(l.segs), i, i+len(gone), seg)
-	l.dir.addEdits(func(b []byte) []byte {
+	l.dir.manifest.Add(func(b []byte) []byte {
 		for _, s := range gone[1:] {
-			b = manifest.AppendCut(b, l.id, s.base)
+			b = manifest.AppendCut(b, l.id, s.BaseOffset)
 		}
-		return manifest.AppendSegment(b, l.id, seg.describe())
+		return manifest.AppendSegment(b, l.id, seg.Segment)
 	})
 	delay := l.set.fileDeleteDelayMs
 	l.mu.Unlock()
@@ -261,57 +240,10 @@ func (l *Log) swap(seg *segment, gone []*segment) error {
 			return err
 		}
 	}
-	final := l.file(seg.base, logSuffix)
+	final := l.file(seg.BaseOffset, segmentfile.LogSuffix)
 	if err := l.m.fs.Rename(seg.handle.Name(), final); err != nil {
 		return err
 	}
 	seg.handle.Renamed(final)
 	return l.m.fs.SyncDir(l.path) // the .swap must not come back after a later truncation
-}
-
-// finishSwaps completes the compactions whose result was ready when the node
-// stopped. It returns what is in the directory then.
-func (r *recovery) finishSwaps(entries []vfs.Entry) ([]vfs.Entry, error) {
-	found := false
-	for _, e := range entries {
-		base, next, ok := segmentfile.ParseSwapName(e.Name)
-		if !ok {
-			continue
-		}
-		found = true
-		if err := r.finishSwap(entries, e.Name, base, next); err != nil {
-			return nil, err
-		}
-	}
-	if !found {
-		return entries, nil
-	}
-	if err := r.l.m.fs.SyncDir(r.l.path); err != nil {
-		return nil, err
-	}
-	return r.l.m.fs.List(r.l.path)
-}
-
-func (r *recovery) finishSwap(entries []vfs.Entry, name string, base, next int64) error {
-	l := r.l
-	swap := path.Join(l.path, name)
-	seg, err := l.scanned(nil, swap, base, next)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		for _, suffix := range []string{logSuffix, indexSuffix, abortedSuffix} {
-			if old, ok := segmentfile.ParseName(e.Name, suffix); ok && old >= base && old < next {
-				if err := l.m.fs.Remove(path.Join(l.path, e.Name)); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	if r.known != nil {
-		r.known.Segments = slices.DeleteFunc(r.known.Segments, func(s manifest.Segment) bool { return s.BaseOffset >= base && s.BaseOffset < next })
-		i, _ := slices.BinarySearchFunc(r.known.Segments, base, func(s manifest.Segment, base int64) int { return int(min(1, max(-1, s.BaseOffset-base))) })
-		r.known.Segments = slices.Insert(r.known.Segments, i, seg.describe())
-	}
-	return l.m.fs.Rename(swap, l.file(base, logSuffix))
 }

@@ -3,10 +3,10 @@ package storage
 import (
 	"errors"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/naru-stream/naru/internal/broker/storage/cleaner"
+	"github.com/naru-stream/naru/internal/broker/storage/pace"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -35,6 +35,9 @@ type Config struct {
 
 	// MaxOpenFiles bounds the idle open segment files; default 1024.
 	MaxOpenFiles int
+	// MaxFilesInUse bounds the segment files open at once, those that wait for a sync
+	// included; default 0, none.
+	MaxFilesInUse int
 	// MaxIndexCacheBytes bounds the loaded indexes of sealed segments; default 16 MiB.
 	MaxIndexCacheBytes int64
 	// MaxParallelSyncs bounds the fdatasync calls at once for a directory; default 16.
@@ -54,11 +57,13 @@ type Config struct {
 	// ReserveBytes is the space set aside in each directory for the manifest and an
 	// orderly close when the disk is full; default 0, none.
 	ReserveBytes int64
-	// MinFreeBytes is the free space below which appends are refused while reads,
+	// MinFreeBytes is the free space below which clients' appends are refused while reads,
 	// deletion and retention go on; default 0: only a full disk refuses.
 	MinFreeBytes int64
 	// ProducerIDExpiration is producer.id.expiration.ms; default 1 day.
 	ProducerIDExpiration time.Duration
+	// ProducerIDExpirationCheck is producer.id.expiration.check.interval.ms; default 10 min.
+	ProducerIDExpirationCheck time.Duration
 	// RecoveryThreads bounds the partitions recovered at once; default GOMAXPROCS.
 	RecoveryThreads int
 }
@@ -96,6 +101,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.CheckpointInterval, 10*time.Second)
 	orDefault(&c.RetentionInterval, 5*time.Minute)
 	orDefault(&c.ProducerIDExpiration, 24*time.Hour)
+	orDefault(&c.ProducerIDExpirationCheck, 10*time.Minute)
 	return c, nil
 }
 
@@ -128,7 +134,6 @@ type settings struct {
 	retentionBytes    int64
 	fileDeleteDelayMs int64
 	flushMessages     int64
-	flushMs           int64
 	deletes           bool
 	compacts          bool
 	logAppendTime     bool
@@ -143,7 +148,7 @@ func newSettings(t *config.Topic) *settings {
 		segmentMs = min(segmentMs, t.MaxCompactionLagMs)
 	}
 	return &settings{
-		segmentBytes:      int64(t.SegmentBytes),
+		segmentBytes:      int64(t.SegmentSize()),
 		segmentMs:         segmentMs,
 		segmentJitterMs:   t.SegmentJitterMs,
 		indexInterval:     int64(t.IndexIntervalBytes),
@@ -151,7 +156,6 @@ func newSettings(t *config.Topic) *settings {
 		retentionBytes:    t.RetentionBytes,
 		fileDeleteDelayMs: t.FileDeleteDelayMs,
 		flushMessages:     t.FlushMessages,
-		flushMs:           t.FlushMs,
 		deletes:           t.Deletes(),
 		compacts:          t.Compacts(),
 		logAppendTime:     t.LogAppendTime(),
@@ -160,15 +164,16 @@ func newSettings(t *config.Topic) *settings {
 			MinCompactionLagMs: t.MinCompactionLagMs,
 			MaxCompactionLagMs: t.MaxCompactionLagMs,
 			DeleteRetentionMs:  t.DeleteRetentionMs,
-			SegmentBytes:       int64(t.SegmentBytes),
+			SegmentBytes:       int64(t.SegmentSize()),
 		},
 	}
 }
 
-// syncInterval is how long this topic's data may stay unsynced.
-func (s *settings) syncInterval(def time.Duration) time.Duration {
-	if s.flushMs < math.MaxInt64/int64(time.Millisecond) {
-		return min(def, time.Duration(max(s.flushMs, 1))*time.Millisecond)
+// rules says how long and how much of a topic's log may wait for the background.
+func (c *Config) rules(t *config.Topic) pace.Rules {
+	syncMs := c.SyncInterval.Milliseconds()
+	return pace.Rules{
+		SyncMs: min(syncMs, max(t.FlushMs, 1)), SyncBytes: c.SyncBytes, SyncMessages: t.FlushMessages,
+		ManifestMs: syncMs, CheckpointMs: c.CheckpointInterval.Milliseconds(),
 	}
-	return def
 }

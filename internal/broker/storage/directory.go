@@ -1,88 +1,97 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"path"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
-	"github.com/naru-stream/naru/internal/broker/storage/journal"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
-	"github.com/naru-stream/naru/internal/broker/storage/syncqueue"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
+	"github.com/naru-stream/naru/internal/broker/storage/syncer"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
-// directory is one log directory: its manifest, its queue of syncs, its health.
+// directory is one log directory: its health, its manifest, its syncs.
 type directory struct {
 	m        *Manager
 	path     string
 	identity *datadir.Dir
-
-	failed atomic.Pointer[error]
-	full   atomic.Pointer[error]
-
-	// manifestToken is held while the manifest is written.
-	manifestToken chan struct{}
-	manifest      atomic.Pointer[manifest.File] // written by the token's holder
-	manifestMs    atomic.Int64                  // when it was synced last
+	health   *datadir.Health
+	manifest *manifest.Keeper
+	syncs    *syncer.Syncer[member]
+	// cordoned keeps new partitions out while another directory takes them.
+	cordoned atomic.Bool
 
 	partitions int // how many there are, guarded by Manager.mu
 
-	// journalToken is held by who uses the journal.
-	journalToken chan struct{}
-	journal      *journal.Journal[*Log]
-
-	mu      sync.Mutex
-	edits   []byte // not yet written to the manifest
-	syncs   syncqueue.Queue[*Log]
-	workers int
-	ids     uint32
+	mu  sync.Mutex
+	ids uint32
 	// namesMade and namesSynced count partition directories, as in Log.
 	namesMade, namesSynced int
 }
 
-func newDirectory(m *Manager, dir string) *directory {
-	return &directory{
-		m: m, path: dir, manifestToken: make(chan struct{}, 1),
-		journalToken: make(chan struct{}, 1), journal: journal.New[*Log](m.fs, dir, m.cfg.JournalFileBytes),
+// openDirectory locks a directory and makes what it needs; load comes next.
+func openDirectory(m *Manager, dir string) (*directory, error) {
+	identity, err := datadir.Open(m.fs, dir, m.clusterID, m.cfg.NodeID)
+	if err != nil {
+		return nil, err
 	}
+	limits := datadir.SpaceLimits{MinFreeBytes: m.cfg.MinFreeBytes, ReserveBytes: m.cfg.ReserveBytes}
+	health := datadir.NewHealth(m.fs, identity, limits, m.log)
+	d := &directory{m: m, path: dir, identity: identity, health: health}
+	d.manifest = manifest.NewKeeper(manifest.KeeperConfig{
+		FS: m.fs, Name: d.manifestPath(), NowMs: m.nowMs, Failure: health.Failure, Describe: d.describe, ReleaseReserve: health.ReleaseReserve,
+	})
+	cfg := syncer.Config{
+		FS: m.fs, Dir: dir, JournalFileBytes: m.cfg.JournalFileBytes, Workers: m.cfg.MaxParallelSyncs, Go: m.running.Go,
+		Failure: health.Failure, Fail: d.fail, NoteJournal: func() error { return d.noteJournal(true) },
+		ReleaseReserve: health.ReleaseReserve, Logger: m.log,
+	}
+	if m.cfg.Manual {
+		cfg.Go = nil
+	}
+	d.syncs = syncer.New[member](cfg)
+	return d, nil
+}
+
+// describe appends every partition of the directory to a manifest.
+func (d *directory) describe(b []byte) []byte {
+	for _, l := range d.m.logsIn(d) {
+		b = manifest.AppendPartition(b, l.describe())
+	}
+	return b
 }
 
 func (d *directory) partitionPath(topic string, partition int32) string {
-	return path.Join(d.path, topic+"-"+strconv.Itoa(int(partition)))
+	return path.Join(d.path, segmentfile.DirName(topic, partition))
 }
 
 func (d *directory) manifestPath() string { return path.Join(d.path, datadir.ManifestFile) }
 
-// failure returns why the directory failed, nil if it works.
-func (d *directory) failure() error {
-	if err := d.failed.Load(); err != nil {
-		return *err
+// refusal returns why a may not be written now, nil if it may. While the disk is
+// full, a client's append is refused; a coordinator goes on in the space that is
+// kept, so that those who drain the disk can join, commit and end their
+// transactions; and a vital append is always tried.
+func (d *directory) refusal(a *Append) error {
+	if err := d.health.Failure(); err != nil {
+		return storageError("appending in the failed directory "+d.path, err)
 	}
-	return nil
+	err := d.health.Full()
+	if err == nil || a.Vital || a.Origin == OriginCoordinator && !d.health.Exhausted() {
+		return nil
+	}
+	return storageError("appending in "+d.path, err)
 }
 
-// refusal returns why nothing may be appended now, nil if it may.
-func (d *directory) refusal() error {
-	if err := d.failed.Load(); err != nil {
-		return storageError("appending in the failed directory "+d.path, *err)
-	}
-	if err := d.full.Load(); err != nil {
-		return storageError("appending in "+d.path, *err)
-	}
-	return nil
-}
-
-// fail takes the directory out of use for good: the kernel may have dropped what
-// it could not write, so that a second try would only look as if it worked.
+// fail takes the directory out of use for good.
 func (d *directory) fail(err error) {
-	if !d.failed.CompareAndSwap(nil, &err) {
+	if !d.health.Fail(err) {
 		return
 	}
-	d.m.log.Error("log directory failed", "dir", d.path, "error", err)
 	for _, l := range d.m.logsIn(d) {
 		l.mu.Lock()
 		listener := l.listener
@@ -93,118 +102,47 @@ func (d *directory) fail(err error) {
 	}
 }
 
-// setFull refuses appends until there is space again.
-func (d *directory) setFull(err error) {
-	err = fmt.Errorf("the disk is full: %w", err)
-	if d.full.Swap(&err) == nil {
-		d.m.log.Warn("disk full, appends are refused until there is space", "dir", d.path, "error", err)
-	}
+// exhaust notes that a write found no space, and refuses what may be refused until there
+// is space again.
+func (d *directory) exhaust(err error) {
+	d.health.Exhaust(err)
 	d.m.wake()
 }
 
-// checkSpace measures the free space and refuses or admits appends.
-func (d *directory) checkSpace() {
-	usage, err := d.m.fs.DiskUsage(d.path)
-	if err != nil {
-		d.m.log.Warn("free space unknown", "dir", d.path, "error", err)
-		return
+// tryAgain says whether a vital write that found no space may find some now: the
+// reserve is given back.
+func (d *directory) tryAgain(err error) bool {
+	if !vfs.IsNoSpace(err) || errors.Is(err, errBroken) || !d.health.ReleaseReserve() {
+		return false
 	}
-	limit := max(d.m.cfg.MinFreeBytes, 1)
-	wasFull := d.full.Load() != nil
-	if wasFull {
-		limit += limit / 8 // so that it does not flap at the edge
-	}
-	if usage.Free < limit {
-		if !wasFull {
-			d.setFull(fmt.Errorf("%d bytes are free, %d are kept", usage.Free, d.m.cfg.MinFreeBytes))
-		}
-		return
-	}
-	if wasFull && d.identity.Reserve(d.m.fs, d.m.cfg.ReserveBytes) == nil {
-		d.full.Store(nil)
-		d.m.log.Info("disk has space again", "dir", d.path, "free_bytes", usage.Free)
-	}
+	d.exhaust(err)
+	return true
 }
 
-// addEdits queues edits of the manifest. They reach it with the next writeEdits.
-func (d *directory) addEdits(edit func(b []byte) []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.edits = edit(d.edits)
-}
-
-// writeEdits appends the queued edits to the manifest, and syncs it if asked.
-// What the edits say must be so in memory before: a rewrite describes memory.
+// writeEdits has the manifest's queued edits written, and synced if asked.
 func (d *directory) writeEdits(sync bool) error {
-	d.manifestToken <- struct{}{}
-	defer func() { <-d.manifestToken }()
-	if err := d.failure(); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	edits := d.edits
-	d.edits = nil
-	d.mu.Unlock()
-	err := d.writeManifest(edits, sync)
-	if vfs.IsNoSpace(err) && d.identity.ReleaseReserve(d.m.fs) {
-		err = d.writeManifest(edits, sync)
-	}
+	return d.manifestWritten(d.manifest.Write(sync))
+}
+
+// noteJournal has the manifest say whether there is a journal.
+func (d *directory) noteJournal(exists bool) error {
+	err := d.manifest.NoteJournal(exists)
 	if vfs.IsNoSpace(err) {
-		d.putBack(edits)
-		d.setFull(err)
-		return err
+		return err // the logs are synced without
 	}
-	if err != nil {
+	return d.manifestWritten(err)
+}
+
+// manifestWritten decides what a failed write of the manifest means.
+func (d *directory) manifestWritten(err error) error {
+	switch {
+	case err == nil || d.health.Failure() != nil:
+	case vfs.IsNoSpace(err):
+		d.exhaust(err)
+	default:
 		d.fail(fmt.Errorf("writing the manifest: %w", err))
 	}
 	return err
-}
-
-func (d *directory) putBack(edits []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.edits = append(edits, d.edits...)
-}
-
-func (d *directory) writeManifest(edits []byte, sync bool) error {
-	if d.manifest.Load().Bloated(len(edits)) {
-		d.putBack(edits) // they follow in the new file, where they repeat what is there
-		if err := d.rewriteManifest(); err != nil {
-			return err
-		}
-		d.mu.Lock()
-		edits = d.edits
-		d.edits = nil
-		d.mu.Unlock()
-	}
-	f := d.manifest.Load()
-	if err := f.Append(edits); err != nil {
-		return err
-	}
-	if !sync {
-		return nil
-	}
-	d.manifestMs.Store(d.m.nowMs())
-	return f.Sync()
-}
-
-// rewriteManifest replaces the manifest by one that says what is so now. The
-// token is held.
-func (d *directory) rewriteManifest() error {
-	b := manifest.AppendHeader(nil)
-	b = manifest.AppendOpen(b, d.m.fs.BootID())
-	for _, l := range d.m.logsIn(d) {
-		b = manifest.AppendPartition(b, l.describe())
-	}
-	f, err := manifest.CreateFile(d.m.fs, d.manifestPath(), b)
-	if err != nil {
-		return err
-	}
-	if old := d.manifest.Swap(f); old != nil {
-		_ = old.Close() // replaced, nothing in it matters any more
-	}
-	d.manifestMs.Store(d.m.nowMs())
-	return nil
 }
 
 // syncNames makes the partition directories themselves durable.
@@ -247,6 +185,8 @@ type DirInfo struct {
 	Err error
 	// Full tells that appends are refused for lack of space.
 	Full bool
+	// Cordoned tells that it takes no new partitions (cordoned.log.dirs).
+	Cordoned bool
 	// Usage is the space of its file system; zero if unknown.
 	Usage vfs.Usage
 }
@@ -257,7 +197,7 @@ func (d *directory) info() DirInfo {
 		usage = vfs.Usage{}
 	}
 	return DirInfo{
-		Path: d.path, DirectoryID: d.identity.DirectoryID, Err: d.failure(),
-		Full: d.full.Load() != nil, Usage: usage,
+		Path: d.path, DirectoryID: d.identity.DirectoryID, Err: d.health.Failure(),
+		Full: d.health.Full() != nil, Cordoned: d.cordoned.Load(), Usage: usage,
 	}
 }

@@ -6,11 +6,14 @@
 //
 // Neighbours: broker/replica decides when an append is acknowledged and what a
 // reader may see; this package only reports [Listener.Appended] and
-// [Listener.Durable]. The rooms inside: index (sparse index of a segment), manifest
-// (what a directory knows about itself), journal (what its logs sync together),
-// syncqueue (in which order), datadir (whose directory it is), producerstate
-// (idempotence and transactions), cleaner (compaction), trash (what is removed
-// later) and damage (what was found broken). Files are reached through vfs only.
+// [Listener.Durable]. Files are reached through vfs only. The rooms inside: segmentfile
+// (a segment and what is known of it), index (where its batches begin), lookup
+// (where a read begins and ends), recovery (what
+// an unclean stop left), manifest (what a directory knows about itself), syncer,
+// syncqueue and journal (how its logs are synced, in which order, and what they share),
+// pace (when), datadir (whose directory it is), producerstate (idempotence and
+// transactions), cleaner (compaction), trash (what is removed later) and damage (what
+// was found broken).
 //
 // # A log's life
 //
@@ -30,7 +33,7 @@
 //	<log dir>/naru.journal-0, -1             the newest batches of several logs, see journal
 //	<log dir>/naru.reserve                   space kept for the day the disk is full
 //	<log dir>/<topic>-<partition>/
-//	    partition.meta                       topic id, see partition.go
+//	    partition.meta                       topic id, see sidecar
 //	    <20 digits>.log                      record batches, as on the wire
 //	    <20 digits>.nidx                     sparse index of a sealed segment
 //	    <20 digits>.nsnap                    producer state at that offset

@@ -11,7 +11,7 @@ const NoEpoch = epochs.None
 // noteEpoch tells the cache which epoch begins at an offset. l.mu is held.
 func (l *Log) noteEpoch(epoch int32, start int64) {
 	if l.epochs.Note(epoch, start) {
-		l.pace.epochsChanged = true
+		l.epochsChanged = true
 	}
 }
 

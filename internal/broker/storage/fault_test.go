@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,6 +124,102 @@ func TestAFullDiskStillClosesInOrder(t *testing.T) {
 	f.open(fsys)
 	if f.log("t").LogEndOffset() != 10 || len(f.m.Damage()) > 0 {
 		t.Fatalf("after the close: %d %v", f.log("t").LogEndOffset(), f.m.Damage())
+	}
+}
+
+// TestWhatIsKeptOfAFullDiskIsForThoseWhoDrainIt: below MinFreeBytes clients are
+// refused and coordinators are not; when even that is used up, the metadata log goes
+// on in the reserve, and the node starts again.
+func TestWhatIsKeptOfAFullDiskIsForThoseWhoDrainIt(t *testing.T) {
+	f := newFixture(t, func(c *Config, _ *config.Topic) { c.MinFreeBytes, c.ReserveBytes = 1<<20, 64<<10 })
+	logs := map[string]*Log{}
+	for _, name := range []string{"client", "coordinator", "vital"} {
+		logs[name] = f.create(name)
+		logs[name].SetDurability(DurabilityGroup)
+	}
+	write := func(name string) error {
+		a := &Append{Batches: batch(t, 2, 100, f.clock.ms), Done: func(*Append) {}, Vital: name == "vital"}
+		if name != "client" {
+			a.Origin = OriginCoordinator
+		}
+		logs[name].Append(a)
+		f.m.RunSyncs()
+		return a.Err
+	}
+	expect := func(when string, served ...string) {
+		t.Helper()
+		for name := range logs {
+			err := write(name)
+			if want := slices.Contains(served, name); want != (err == nil) {
+				t.Errorf("%s: %s gets %v", when, name, err)
+			}
+			if err != nil && protocol.CodeOf(err) != protocol.KafkaStorageError {
+				t.Errorf("%s: %s gets %v, want a retriable storage error", when, name, err)
+			}
+		}
+	}
+	later := func() {
+		f.clock.ms += 1100
+		f.m.dirs[0].health.CheckSpace()
+	}
+	expect("space", "client", "coordinator", "vital")
+	f.fs.FillDisk(1 << 19)
+	later()
+	expect("below what is kept", "coordinator", "vital")
+	f.fs.FillDisk(0)
+	_ = write("coordinator") // finds it out
+	expect("no space at all", "vital")
+	end := logs["vital"].LogEndOffset()
+	if _, err := f.m.Create("new", topicID, 0, f.topic); err != nil {
+		t.Fatalf("a partition on a full disk: %v", err)
+	}
+	crashed := f.fs.CrashClone(vfs.Crash{})
+	crashed.FillDisk(48 << 10) // what is left of the reserve
+	f.open(crashed)
+	for name := range logs {
+		logs[name] = f.log(name)
+	}
+	expect("started on a full disk", "vital")
+	if got := logs["vital"].LogEndOffset(); got <= end {
+		t.Errorf("the vital log ends at %d, before the restart at %d", got, end)
+	}
+	f.fs.FillDisk(1 << 19)
+	later()
+	expect("some space again", "coordinator", "vital")
+	f.fs.FillDisk(math.MaxInt64)
+	later()
+	expect("space again", "client", "coordinator", "vital")
+}
+
+// TestADirectoryOutlivesALackOfDescriptors: every operation that opens something is
+// told several times that there are none left, as happens when clients open
+// connections without end.
+func TestADirectoryOutlivesALackOfDescriptors(t *testing.T) {
+	for _, kind := range []vfs.OpKind{vfs.OpCreate, vfs.OpSyncDir} {
+		t.Run(string(kind), func(t *testing.T) {
+			f := newFixture(t, func(_ *Config, topic *config.Topic) { topic.SegmentBytes = 1500 })
+			l := f.create("t")
+			l.SetDurability(DurabilityGroup)
+			refused := 0
+			f.fs.SetHook(func(op vfs.Op) error {
+				if op.Kind == kind && refused < 5 {
+					refused++
+					return syscall.EMFILE
+				}
+				return nil
+			})
+			for range 12 {
+				f.append(l, 2)
+				f.m.RunSyncs()
+			}
+			if info := f.m.Dirs()[0]; refused < 5 || info.Err != nil || info.Full {
+				t.Fatalf("after %d refusals: %+v", refused, info)
+			}
+			if l.DurableOffset() != 24 {
+				t.Fatalf("durable up to %d of 24", l.DurableOffset())
+			}
+			checkContiguous(t, l)
+		})
 	}
 }
 

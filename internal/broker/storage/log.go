@@ -7,6 +7,8 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/index"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/pace"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
@@ -63,31 +65,23 @@ type Log struct {
 	namesMade, namesSynced int
 	onDisk                 bool // the directory exists
 	closed                 error
-	pace                   pace
-}
-
-// pace is what the background work knows about a log. Guarded by Log.mu.
-type pace struct {
-	listed        bool  // on the manager's list of logs with work to do
-	unsynced      int64 // bytes since the last sync
-	messages      int64 // records since the last sync
-	dirtySinceMs  int64
-	lastAppendMs  int64
-	sinceSnapshot int64 // bytes since producer state was saved
-	snapshotMs    int64
-	snapshot      snapshotPoint
-	older         snapshotPoint // the one before, kept for a truncation
-	swept         bool          // snapshots of earlier runs are gone
-	checkpoint    bool          // the manifest lags behind
-	changedMs     int64         // since when it does
-	sealing       bool          // a segment before the last is not sealed
-	epochsChanged bool
+	rules                  pace.Rules
+	pace                   pace.Pace
+	snapshots              snapshots
+	epochsChanged          bool // since the manifest was told
 	// sealedAborted says that segments with aborted transactions were sealed and the
 	// manifest that tells it may not be synced.
 	sealedAborted bool
 }
 
-// snapshotPoint is the newest saved state of the producers.
+// snapshots are the saved states of the producers. Guarded by Log.mu.
+type snapshots struct {
+	newest snapshotPoint
+	older  snapshotPoint // the one before, kept for a truncation
+	swept  bool          // those of earlier runs are gone
+}
+
+// snapshotPoint is a saved state of the producers.
 type snapshotPoint struct {
 	offset  int64
 	hasFile bool
@@ -98,14 +92,15 @@ func newLog(d *directory, id uint32, topic string, topicID wire.UUID, partition 
 		m: d.m, dir: d, id: id, topic: topic, topicID: topicID, partition: partition,
 		path:       d.partitionPath(topic, partition),
 		structural: make(chan struct{}, 1),
-		segs:       []*segment{newSegment(0)},
 	}
+	l.segs = []*segment{l.newSegment(0)}
 	l.applyConfig(cfg)
 	return l
 }
 
 func (l *Log) applyConfig(cfg *config.Topic) {
 	l.set = newSettings(cfg)
+	l.rules = l.m.cfg.rules(cfg)
 	if l.set.flushMessages == 1 {
 		l.durability = DurabilityGroup
 	}
@@ -128,14 +123,14 @@ func (l *Log) Partition() int32 { return l.partition }
 func (l *Log) Dir() string { return l.dir.path }
 
 // String returns <topic>-<partition>.
-func (l *Log) String() string { return fmt.Sprintf("%s-%d", l.topic, l.partition) }
+func (l *Log) String() string { return segmentfile.DirName(l.topic, l.partition) }
 
 // SetListener sets who is told about progress, nil for nobody.
 func (l *Log) SetListener(listener Listener) {
 	l.mu.Lock()
 	l.listener = listener
 	l.mu.Unlock()
-	if err := l.dir.failure(); err != nil && listener != nil {
+	if err := l.dir.health.Failure(); err != nil && listener != nil {
 		listener.Failed(err)
 	}
 }
@@ -203,7 +198,7 @@ func (l *Log) Size() int64 {
 	defer l.mu.Unlock()
 	var n int64
 	for _, s := range l.segs {
-		n += s.size
+		n += s.Size
 	}
 	return n
 }
@@ -226,7 +221,7 @@ func (l *Log) Segments() []SegmentInfo {
 	defer l.mu.Unlock()
 	infos := make([]SegmentInfo, len(l.segs))
 	for i, s := range l.segs {
-		infos[i] = SegmentInfo{s.base, s.next, s.size, s.maxTimestamp}
+		infos[i] = SegmentInfo{s.BaseOffset, s.NextOffset, s.Size, s.MaxTimestamp}
 	}
 	return infos
 }
@@ -241,8 +236,8 @@ func (l *Log) describe() *manifest.Partition {
 	}
 	for i, s := range l.segs {
 		switch {
-		case s.sealed:
-			p.Segments = append(p.Segments, s.describe())
+		case s.Sealed:
+			p.Segments = append(p.Segments, s.Segment)
 		case i == len(l.segs)-1 && l.activeKnown():
 			p.Segments = append(p.Segments, l.active)
 		}
@@ -254,7 +249,7 @@ func (l *Log) describe() *manifest.Partition {
 func (l *Log) point() manifest.Point {
 	return manifest.Point{
 		LogStartOffset: l.logStart, RecoveryPoint: l.durable, LogEndOffset: l.end, CleanedOffset: l.cleaned,
-		SnapshotOffset: l.pace.snapshot.offset, HasSnapshot: l.pace.snapshot.hasFile,
+		SnapshotOffset: l.snapshots.newest.offset, HasSnapshot: l.snapshots.newest.hasFile,
 	}
 }
 
@@ -262,7 +257,7 @@ func (l *Log) point() manifest.Point {
 // is held.
 func (l *Log) activeKnown() bool {
 	s := l.last()
-	return s.handle != nil && l.active.BaseOffset == s.base && (l.active.Size > 0 || s.synced == s.size)
+	return s.handle != nil && l.active.BaseOffset == s.BaseOffset && (l.active.Size > 0 || s.synced == s.Size)
 }
 
 // last returns the active segment. l.mu is held.
@@ -281,7 +276,7 @@ func (l *Log) activeSegment() *segment {
 func (l *Log) find(offset int64) (*segment, int) {
 	lo, hi := 0, len(l.segs)
 	for hi-lo > 1 {
-		if mid := (lo + hi) / 2; l.segs[mid].base <= offset {
+		if mid := (lo + hi) / 2; l.segs[mid].BaseOffset <= offset {
 			lo = mid
 		} else {
 			hi = mid
@@ -304,12 +299,6 @@ func (l *Log) tryStructural() bool {
 }
 
 func (l *Log) releaseStructural() { <-l.structural }
-
-// emptyIndex forgets the boundaries in memory: the sidecar has them.
-func (s *segment) emptyIndex() {
-	s.idx = index.Index{}
-	s.idxFrom = s.size
-}
 
 func storageError(doing string, err error) error {
 	return fmt.Errorf("%s: %w: %w", doing, protocol.KafkaStorageError, err)

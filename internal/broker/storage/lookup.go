@@ -5,19 +5,13 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/naru-stream/naru/internal/broker/storage/lookup"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
 // TimestampedOffset is the answer to a lookup by time.
-type TimestampedOffset struct {
-	// Offset is that of the record found.
-	Offset int64
-	// Timestamp is the record's, in milliseconds since 1970.
-	Timestamp int64
-	// LeaderEpoch is that of the record's batch.
-	LeaderEpoch int32
-}
+type TimestampedOffset = lookup.Record
 
 // OffsetForTimestamp returns the first record whose timestamp is at least
 // timestampMs; ok is false if there is none.
@@ -38,12 +32,12 @@ func (l *Log) OffsetForTimestamp(timestampMs int64) (found TimestampedOffset, ok
 // ok is false if there are no records.
 func (l *Log) MaxTimestamp() (found TimestampedOffset, ok bool, err error) {
 	l.mu.Lock()
-	largest := int64(noTimestamp)
+	largest := int64(segmentfile.NoTimestamp)
 	for _, s := range l.segs {
-		largest = max(largest, s.maxTimestamp)
+		largest = max(largest, s.MaxTimestamp)
 	}
 	l.mu.Unlock()
-	if largest == noTimestamp {
+	if largest == segmentfile.NoTimestamp {
 		return found, false, nil
 	}
 	return l.OffsetForTimestamp(largest)
@@ -55,44 +49,26 @@ func (l *Log) searchTimestamp(t int64) (TimestampedOffset, bool, error) {
 	l.mu.Unlock()
 	for _, s := range segs {
 		l.mu.Lock()
-		p := readPlan{seg: s, base: s.base, size: s.size}
-		holds := s.maxTimestamp >= t && s.next > start && s.handle != nil
+		p := lookup.Plan{Base: s.BaseOffset, Size: s.Size}
+		holds := s.MaxTimestamp >= t && s.NextOffset > start && s.handle != nil
 		l.mu.Unlock()
 		if !holds {
 			continue
 		}
-		if found, ok, err := l.searchSegment(&p, t, start); ok || err != nil {
+		if found, ok, err := l.searchSegment(s, &p, t, start); ok || err != nil {
 			return found, ok, err
 		}
 	}
 	return TimestampedOffset{}, false, nil
 }
 
-func (l *Log) searchSegment(p *readPlan, t, start int64) (TimestampedOffset, bool, error) {
-	e, err := l.floorOf(p.seg, query{kind: byTimestamp, timestamp: t})
+func (l *Log) searchSegment(s *segment, p *lookup.Plan, t, start int64) (TimestampedOffset, bool, error) {
+	f, err := s.handle.Acquire()
 	if err != nil {
 		return TimestampedOffset{}, false, err
 	}
-	f, err := p.seg.handle.Acquire()
-	if err != nil {
-		return TimestampedOffset{}, false, err
-	}
-	defer p.seg.handle.Release()
+	defer s.handle.Release()
 	buf := l.m.takeBuffer()
 	defer l.m.giveBuffer(buf)
-	sc := segmentfile.NewScanner(f, int64(e.Position), p.size, *buf)
-	for sc.Next() {
-		if sc.Header.MaxTimestamp() < t || sc.Header.LastOffset() < start {
-			continue
-		}
-		b, err := sc.Whole()
-		if err != nil {
-			return TimestampedOffset{}, false, err
-		}
-		offset, ts, ok, err := segmentfile.FirstSince(b, t, start)
-		if ok || err != nil {
-			return TimestampedOffset{offset, ts, b.PartitionLeaderEpoch()}, ok, err
-		}
-	}
-	return TimestampedOffset{}, false, sc.Err
+	return p.Since(f, s, *buf, t, start)
 }

@@ -48,6 +48,7 @@ type Manager struct {
 	logs        map[partitionKey]*Log
 	work        []*Log // logs with something to sync or to checkpoint
 	retentionMs int64  // when retention ran last
+	producersMs int64  // when silent producers were looked for last
 	closed      bool
 }
 
@@ -67,9 +68,12 @@ func Open(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	files := vfs.NewCache(cfg.FS, cfg.MaxOpenFiles) // a reader does not wait for a descriptor
+	cfg.FS = vfs.NewPatient(cfg.FS, files.CloseIdle)
+	files.SetMost(cfg.MaxFilesInUse)
 	m := &Manager{
 		cfg: cfg, fs: cfg.FS, log: cfg.Logger,
-		files:   vfs.NewCache(cfg.FS, cfg.MaxOpenFiles),
+		files:   files,
 		indexes: index.NewCache[*segment](cfg.MaxIndexCacheBytes),
 		trash:   trash.New(cfg.FS, cfg.Logger),
 		damage:  damage.NewList(cfg.Logger),
@@ -80,7 +84,7 @@ func Open(cfg Config) (*Manager, error) {
 	m.SetProducerIDExpiration(cfg.ProducerIDExpiration)
 	m.rounds.New = func() any { return &round{} }
 	m.buffers.New = func() any { b := make([]byte, segmentfile.Chunk); return &b }
-	m.retentionMs = m.nowMs()
+	m.retentionMs, m.producersMs = m.nowMs(), m.nowMs()
 	if m.clusterID, err = m.chooseCluster(); err != nil {
 		return nil, err
 	}
@@ -99,6 +103,11 @@ func Open(cfg Config) (*Manager, error) {
 // included.
 func (m *Manager) SetProducerIDExpiration(d time.Duration) {
 	m.producerExpirationMs.Store(d.Milliseconds())
+}
+
+// ProducerIDExpiration is how long silent producers are remembered now.
+func (m *Manager) ProducerIDExpiration() time.Duration {
+	return time.Duration(m.producerExpirationMs.Load()) * time.Millisecond
 }
 
 // expireProducers forgets the producers of a log that have been silent too long.
@@ -130,29 +139,24 @@ func (m *Manager) openDir(dir string) error {
 	if slices.ContainsFunc(m.dirs, func(d *directory) bool { return d.path == dir }) {
 		return fmt.Errorf("log.dirs names %s twice", dir)
 	}
-	d := newDirectory(m, dir)
-	var err error
-	if d.identity, err = datadir.Open(m.fs, dir, m.clusterID, m.cfg.NodeID); err != nil {
+	d, err := openDirectory(m, dir)
+	if err != nil {
 		return err
 	}
 	m.dirs = append(m.dirs, d)
-	if err := d.identity.Reserve(m.fs, m.cfg.ReserveBytes); err != nil {
-		m.log.Warn("no space reserved for a full disk", "dir", dir, "error", err)
-	}
+	d.health.ReleaseReserve() // a recovery writes, also on a full disk
 	if err := d.load(); err != nil {
 		return fmt.Errorf("opening log directory %s: %w", dir, err)
 	}
-	d.checkSpace()
+	d.health.Reserve()
+	d.health.CheckSpace()
 	return nil
 }
 
 func (m *Manager) unlock() error {
 	var errs []error
 	for _, d := range m.dirs {
-		if f := d.manifest.Load(); f != nil {
-			errs = append(errs, f.Close())
-		}
-		errs = append(errs, d.identity.Close())
+		errs = append(errs, d.manifest.Close(), d.identity.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -246,15 +250,27 @@ func (m *Manager) usable() error {
 	return nil
 }
 
-// emptiest returns the working directory with the fewest partitions. m.mu is held.
+// emptiest returns the working directory with the fewest partitions. A cordoned one is
+// taken only if all are: the controller decided before it knew. m.mu is held.
 func (m *Manager) emptiest() *directory {
 	var best *directory
 	for _, d := range m.dirs {
-		if d.failure() == nil && (best == nil || d.partitions < best.partitions) {
+		switch {
+		case d.health.Failure() != nil:
+		case best == nil, best.cordoned.Load() && !d.cordoned.Load(),
+			best.cordoned.Load() == d.cordoned.Load() && d.partitions < best.partitions:
 			best = d
 		}
 	}
 	return best
+}
+
+// SetCordoned says which directories take no new partitions: those with these paths, or
+// all with "*".
+func (m *Manager) SetCordoned(dirs []string) {
+	for _, d := range m.dirs {
+		d.cordoned.Store(slices.Contains(dirs, d.path) || slices.Contains(dirs, "*"))
+	}
 }
 
 // put adds a log. m.mu is held.

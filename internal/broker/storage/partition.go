@@ -1,19 +1,17 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
 	"path"
 
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
-// metaName is the file from which a lost manifest is made anew, see sidecar.
-const metaName = "partition.meta"
-
-func (l *Log) metaPath() string { return path.Join(l.path, metaName) }
+// metaPath is the file from which a lost manifest is made anew.
+func (l *Log) metaPath() string { return path.Join(l.path, sidecar.PartitionFile) }
 
 // ensureDir makes the partition's directory. The writer's token is held.
 func (l *Log) ensureDir() error {
@@ -39,12 +37,7 @@ func (l *Log) ensureDir() error {
 
 // writeMeta writes partition.meta; it is synced with the first records.
 func (l *Log) writeMeta() error {
-	f, err := l.m.fs.Create(l.metaPath())
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(sidecar.EncodePartition(l.topic, l.topicID, l.partition), 0)
-	return errors.Join(err, f.Close())
+	return sidecar.WritePartition(l.m.fs, l.metaPath(), l.topic, l.topicID, l.partition)
 }
 
 // adopt gives a log that was found without topic id the one it is created with.
@@ -66,22 +59,22 @@ func (l *Log) roll(base int64) error {
 	if err := l.ensureDir(); err != nil {
 		return err
 	}
-	handle, err := l.m.files.Create(l.file(base, logSuffix))
+	handle, err := l.m.files.Create(l.file(base, segmentfile.LogSuffix))
 	if err != nil {
 		return err
 	}
-	seg := newSegment(base)
+	seg := l.newSegment(base)
 	seg.handle = handle
 	l.mu.Lock()
 	if last := l.last(); last.handle == nil { // the place holder of a log without file
 		l.segs[len(l.segs)-1] = seg
 	} else {
 		l.segs = append(l.segs, seg)
-		l.pace.sealing = true
+		l.pace.Rolled()
 	}
 	l.tail = nil
 	l.namesMade++
-	sealing := l.pace.sealing
+	sealing := l.pace.Sealing()
 	l.mu.Unlock()
 	if sealing {
 		l.dir.schedule(l, true)
@@ -93,19 +86,26 @@ func (l *Log) roll(base int64) error {
 // first append. It is durable with the next sync of the manifest, or with the first
 // durable append.
 func (d *directory) create(l *Log) error {
-	d.addEdits(func(b []byte) []byte { return manifest.AppendPartition(b, l.describe()) })
+	d.manifest.Add(func(b []byte) []byte { return manifest.AppendPartition(b, l.describe()) })
 	return d.writeEdits(false)
 }
 
 // remove takes a partition out of the directory: its name first, so that a crash
-// never shows half of it. What is behind the name goes later.
+// never shows half of it. What is behind the name goes later. The partition may come
+// back one day: the journal must not have anything of it then.
 func (d *directory) remove(l *Log) (string, error) {
+	if err := d.syncs.TakeBack(member{l}); err != nil {
+		return "", err
+	}
 	l.mu.Lock()
 	onDisk := l.onDisk
 	l.mu.Unlock()
 	gone := ""
 	if onDisk {
-		gone = fmt.Sprintf("%s.%s%s", l.path, l.topicID, deletedDirSuffix)
+		gone = fmt.Sprintf("%s.%s%s", l.path, l.topicID, segmentfile.DeletedDirSuffix)
+		if err := d.m.fs.RemoveAll(gone); err != nil { // of an earlier time that it was here
+			return "", err
+		}
 		if err := d.m.fs.Rename(l.path, gone); err != nil {
 			return "", err
 		}
@@ -113,9 +113,6 @@ func (d *directory) remove(l *Log) (string, error) {
 			return "", err
 		}
 	}
-	d.addEdits(func(b []byte) []byte { return manifest.AppendDrop(b, l.id) })
+	d.manifest.Add(func(b []byte) []byte { return manifest.AppendDrop(b, l.id) })
 	return gone, d.writeEdits(true)
 }
-
-// deletedDirSuffix marks the directory of a deleted partition.
-const deletedDirSuffix = "-delete"

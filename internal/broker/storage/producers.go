@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/naru-stream/naru/internal/broker/storage/lookup"
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
@@ -59,8 +60,8 @@ func (l *Log) addAborted(seg *segment, aborted []producerstate.AbortedTxn) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	seg.aborted = append(seg.aborted, aborted...)
-	seg.hasAborted = true
+	seg.abortedTxns = append(seg.abortedTxns, aborted...)
+	seg.Aborted = true
 }
 
 // rollbackProducers takes back what was admitted and not written.
@@ -101,7 +102,7 @@ func (l *Log) loadProducers() error {
 	}
 	state := producerstate.New(producerstate.Limits{})
 	l.mu.Lock()
-	start, end, point := l.logStart, l.end, l.pace.snapshot
+	start, end, point := l.logStart, l.end, l.snapshots.newest
 	l.mu.Unlock()
 	switch {
 	case point.offset >= 0 && !point.hasFile:
@@ -120,10 +121,24 @@ func (l *Log) loadProducers() error {
 	return nil
 }
 
+// tickProducers has every log forget its silent producers when the interval has
+// passed. Logs whose producers are not loaded forget them when they load.
+func (m *Manager) tickProducers(nowMs int64) int64 {
+	return m.every(m.cfg.ProducerIDExpirationCheck, &m.producersMs, nowMs, func() {
+		for _, l := range m.Logs() {
+			l.producers.mu.Lock()
+			if l.producers.state != nil {
+				m.expireProducers(l.producers.state)
+			}
+			l.producers.mu.Unlock()
+		}
+	})
+}
+
 // loadSnapshot reads one snapshot file; a damaged one is only reported, the log has
 // everything.
 func (l *Log) loadSnapshot(state *producerstate.State, offset int64) bool {
-	b, err := vfs.ReadFile(l.m.fs, l.file(offset, snapshotSuffix))
+	b, err := vfs.ReadFile(l.m.fs, l.file(offset, segmentfile.SnapshotSuffix))
 	var aborted []producerstate.AbortedTxn
 	if err == nil {
 		aborted, err = sidecar.DecodeSnapshot(b, state)
@@ -139,9 +154,9 @@ func (l *Log) loadSnapshot(state *producerstate.State, offset int64) bool {
 		if a.LastOffset < l.logStart || a.LastOffset >= l.end {
 			continue
 		}
-		if seg, _ := l.find(a.LastOffset); !seg.sealed && !slices.Contains(seg.aborted, a) {
-			seg.aborted = append(seg.aborted, a)
-			seg.hasAborted = true
+		if seg, _ := l.find(a.LastOffset); !seg.Sealed && !slices.Contains(seg.abortedTxns, a) {
+			seg.abortedTxns = append(seg.abortedTxns, a)
+			seg.Aborted = true
 		}
 	}
 	return true
@@ -149,7 +164,7 @@ func (l *Log) loadSnapshot(state *producerstate.State, offset int64) bool {
 
 // loadOlderSnapshot takes the newest usable snapshot, or begins at the log's start.
 func (l *Log) loadOlderSnapshot(state *producerstate.State, start, end int64) {
-	for _, offset := range slices.Backward(l.listSnapshots()) {
+	for _, offset := range slices.Backward(sidecar.Snapshots(l.m.fs, l.path)) {
 		if offset >= start && offset <= end && l.loadSnapshot(state, offset) {
 			return
 		}
@@ -157,38 +172,23 @@ func (l *Log) loadOlderSnapshot(state *producerstate.State, start, end int64) {
 	state.Reset(start)
 }
 
-// listSnapshots returns the offsets of the snapshot files, ascending.
-func (l *Log) listSnapshots() []int64 {
-	entries, err := l.m.fs.List(l.path)
-	if err != nil {
-		return nil // no directory, no snapshots
-	}
-	var offsets []int64
-	for _, e := range entries {
-		if offset, ok := segmentfile.ParseName(e.Name, snapshotSuffix); ok {
-			offsets = append(offsets, offset)
-		}
-	}
-	return offsets
-}
-
 // replayProducers applies the batches behind what the state knows.
 func (l *Log) replayProducers(state *producerstate.State, end int64) error {
 	for from := state.EndOffset(); from < end; {
 		l.mu.Lock()
 		seg, i := l.find(from)
-		for i+1 < len(l.segs) && seg.next <= from {
+		for i+1 < len(l.segs) && seg.NextOffset <= from {
 			i++
 			seg = l.segs[i]
 		}
-		p := readPlan{seg: seg, base: seg.base, size: seg.size}
-		next := seg.next
+		size := seg.Size
+		next := seg.NextOffset
 		l.mu.Unlock()
 		if next <= from {
 			return nil // nothing is left
 		}
-		if seg.handle != nil && p.size > 0 {
-			if err := l.replaySegment(state, &p, from); err != nil {
+		if seg.handle != nil && size > 0 {
+			if err := l.replaySegment(state, seg, size, from); err != nil {
 				return err
 			}
 		}
@@ -197,32 +197,32 @@ func (l *Log) replayProducers(state *producerstate.State, end int64) error {
 	return nil
 }
 
-func (l *Log) replaySegment(state *producerstate.State, p *readPlan, from int64) error {
+func (l *Log) replaySegment(state *producerstate.State, s *segment, size, from int64) error {
 	position := int64(0)
-	if from > p.base {
-		e, err := l.floorOf(p.seg, query{kind: byOffset, offset: from - p.base})
+	if from > s.BaseOffset {
+		e, err := s.Floor(lookup.ByOffset(from - s.BaseOffset))
 		if err != nil {
 			return err
 		}
 		position = int64(e.Position)
 	}
-	ended, err := l.replayBatches(state, p.seg, position, p.size, from)
-	if err != nil || p.seg.sealed {
+	ended, err := l.replayBatches(state, s, position, size, from)
+	if err != nil || s.Sealed {
 		return err
 	}
 	l.mu.Lock()
-	ended = slices.DeleteFunc(ended, func(a producerstate.AbortedTxn) bool { return slices.Contains(p.seg.aborted, a) })
+	ended = slices.DeleteFunc(ended, func(a producerstate.AbortedTxn) bool { return slices.Contains(s.abortedTxns, a) })
 	l.mu.Unlock()
-	l.addAborted(p.seg, ended)
+	l.addAborted(s, ended)
 	return nil
 }
 
 // replayInto replays a whole segment.
 func (l *Log) replayInto(state *producerstate.State, s *segment) ([]producerstate.AbortedTxn, error) {
 	l.mu.Lock()
-	size := s.size
+	size := s.Size
 	l.mu.Unlock()
-	return l.replayBatches(state, s, 0, size, s.base)
+	return l.replayBatches(state, s, 0, size, s.BaseOffset)
 }
 
 // replayBatches replays the batches of a segment from an offset on, and returns the
@@ -274,32 +274,31 @@ func (l *Log) saveProducers() error {
 		return err
 	}
 	if data != nil {
-		if err := l.writeSnapshot(offset, data); err != nil {
+		if err := sidecar.WriteSnapshot(l.m.fs, l.path, offset, data); err != nil {
 			return err
 		}
 	}
 	l.mu.Lock()
 	var stale []int64
-	if old := l.pace.older; old.hasFile && old.offset != offset {
+	if old := l.snapshots.older; old.hasFile && old.offset != offset {
 		stale = append(stale, old.offset)
 	}
-	if l.pace.snapshot.hasFile && l.pace.snapshot.offset != offset {
-		l.pace.older = l.pace.snapshot
+	if l.snapshots.newest.hasFile && l.snapshots.newest.offset != offset {
+		l.snapshots.older = l.snapshots.newest
 	}
-	l.pace.snapshot = snapshotPoint{offset, data != nil}
-	l.pace.snapshotMs = l.m.nowMs()
-	l.pace.sinceSnapshot = max(0, l.end-offset) // about: records stand for bytes
-	older, swept, onDisk := l.pace.older.offset, l.pace.swept, l.onDisk
-	l.pace.swept = true
+	l.snapshots.newest = snapshotPoint{offset, data != nil}
+	l.pace.Saved(max(0, l.end-offset), l.m.nowMs()) // about: records stand for bytes
+	older, swept, onDisk := l.snapshots.older.offset, l.snapshots.swept, l.onDisk
+	l.snapshots.swept = true
 	l.mu.Unlock()
 	if !swept && onDisk {
-		stale = l.listSnapshots()
+		stale = sidecar.Snapshots(l.m.fs, l.path)
 	}
 	for _, s := range stale {
 		if s == offset || s == older {
 			continue
 		}
-		if err := l.m.fs.Remove(l.file(s, snapshotSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.m.fs.Remove(l.file(s, segmentfile.SnapshotSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -316,8 +315,8 @@ func (l *Log) takeSnapshot() ([]byte, int64, error) {
 	offset := l.end
 	var aborted []producerstate.AbortedTxn
 	for _, s := range l.segs {
-		if !s.sealed {
-			aborted = append(aborted, s.aborted...)
+		if !s.Sealed {
+			aborted = append(aborted, s.abortedTxns...)
 		}
 	}
 	l.mu.Unlock()
@@ -328,17 +327,6 @@ func (l *Log) takeSnapshot() ([]byte, int64, error) {
 		return nil, offset, nil
 	}
 	return sidecar.EncodeSnapshot(l.producers.state, aborted), offset, nil
-}
-
-func (l *Log) writeSnapshot(offset int64, data []byte) error {
-	name := l.file(offset, snapshotSuffix)
-	if err := vfs.WriteFileSynced(l.m.fs, name+tmpSuffix, data); err != nil {
-		return fmt.Errorf("writing a producer snapshot: %w", err)
-	}
-	if err := l.m.fs.Rename(name+tmpSuffix, name); err != nil {
-		return fmt.Errorf("writing a producer snapshot: %w", err)
-	}
-	return l.m.fs.SyncDir(l.path)
 }
 
 // LastStableOffset returns the offset up to which consumers with read_committed may
@@ -435,23 +423,23 @@ func (l *Log) AbortedTransactions(fetchOffset, upperBound int64) ([]producerstat
 // abortedOf returns the aborted transactions whose marker lies in a segment.
 func (l *Log) abortedOf(s *segment) ([]producerstate.AbortedTxn, error) {
 	l.mu.Lock()
-	entries, has := s.aborted, s.hasAborted
+	entries, has := s.abortedTxns, s.Aborted
 	l.mu.Unlock()
 	if !has || entries != nil {
 		return entries, nil
 	}
-	b, err := vfs.ReadFile(l.m.fs, l.file(s.base, abortedSuffix))
+	b, err := vfs.ReadFile(l.m.fs, l.file(s.BaseOffset, segmentfile.AbortedSuffix))
 	if err == nil {
 		entries, err = producerstate.DecodeAborted(nil, b)
 	}
 	if err != nil {
-		l.m.log.Warn("transaction index damaged, rebuilding it", "partition", l.String(), "segment", s.base, "error", err)
+		l.m.log.Warn("transaction index damaged, rebuilding it", "partition", l.String(), "segment", s.BaseOffset, "error", err)
 		if entries, err = l.rebuildAborted(s); err != nil {
-			return nil, storageError(fmt.Sprintf("reading the aborted transactions of %s, segment %d", l, s.base), err)
+			return nil, storageError(fmt.Sprintf("reading the aborted transactions of %s, segment %d", l, s.BaseOffset), err)
 		}
 	}
 	l.mu.Lock()
-	s.aborted = entries
+	s.abortedTxns = entries
 	l.mu.Unlock()
 	return entries, nil
 }
@@ -465,7 +453,7 @@ func (l *Log) rebuildAborted(s *segment) ([]producerstate.AbortedTxn, error) {
 	segs := slices.Clone(l.segs)
 	l.mu.Unlock()
 	for _, old := range segs {
-		if old.base > s.base || old.handle == nil {
+		if old.BaseOffset > s.BaseOffset || old.handle == nil {
 			break
 		}
 		ended, err := l.replayInto(state, old)
@@ -480,7 +468,7 @@ func (l *Log) rebuildAborted(s *segment) ([]producerstate.AbortedTxn, error) {
 // writeAborted writes the transaction index of a segment that is being sealed.
 func (l *Log) writeAborted(s *segment) error {
 	l.mu.Lock()
-	entries := s.aborted
+	entries := s.abortedTxns
 	l.mu.Unlock()
 	if len(entries) == 0 {
 		return nil
@@ -489,8 +477,8 @@ func (l *Log) writeAborted(s *segment) error {
 	for _, a := range entries {
 		b = a.Append(b)
 	}
-	if err := vfs.WriteFileSynced(l.m.fs, l.file(s.base, abortedSuffix), b); err != nil {
-		return fmt.Errorf("writing the transaction index of segment %d: %w", s.base, err)
+	if err := vfs.WriteFileSynced(l.m.fs, l.file(s.BaseOffset, segmentfile.AbortedSuffix), b); err != nil {
+		return fmt.Errorf("writing the transaction index of segment %d: %w", s.BaseOffset, err)
 	}
 	return nil
 }

@@ -4,17 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"runtime"
-	"strings"
 	"sync"
 
 	"github.com/naru-stream/naru/internal/broker/storage/damage"
 	"github.com/naru-stream/naru/internal/broker/storage/datadir"
-	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
+	"github.com/naru-stream/naru/internal/broker/storage/pace"
+	"github.com/naru-stream/naru/internal/broker/storage/recovery"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
-	"github.com/naru-stream/naru/internal/broker/storage/sidecar"
 	"github.com/naru-stream/naru/internal/broker/storage/trash"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
@@ -43,9 +41,7 @@ func (d *directory) load() error {
 	if err := d.recover(state, trusted); err != nil {
 		return err
 	}
-	d.manifestToken <- struct{}{}
-	defer func() { <-d.manifestToken }()
-	return d.rewriteManifest()
+	return d.manifest.Create()
 }
 
 // readManifest also says whether the manifest can be trusted to lag behind the
@@ -81,16 +77,13 @@ func (d *directory) adopt(state *manifest.State) error {
 	var live int64
 	for _, p := range state.Partitions {
 		l := d.newFound(p.ID, p.Topic, p.TopicID, p.Partition)
-		l.restore(p)
+		l.restore(recovery.Closed(p))
 		d.m.addFound(l)
 		live += int64(len(manifest.AppendPartition(nil, p)))
 	}
-	f, err := manifest.OpenFile(d.m.fs, d.manifestPath(), live)
-	if err != nil {
-		return fmt.Errorf("opening the manifest: %w", err)
+	if err := d.manifest.Open(live); err != nil {
+		return err
 	}
-	d.manifest.Store(f)
-	d.addEdits(func(b []byte) []byte { return manifest.AppendOpen(b, d.m.fs.BootID()) })
 	return d.writeEdits(true)
 }
 
@@ -105,57 +98,48 @@ func (m *Manager) addFound(l *Log) {
 	m.put(l)
 }
 
-// restore sets a log up as the manifest describes it: everything in it is synced.
-func (l *Log) restore(p *manifest.Partition) {
-	l.logStart, l.end, l.durable = p.LogStartOffset, p.LogEndOffset, p.LogEndOffset
-	l.epochs, l.cleaned = epochs.Of(p.Epochs), p.CleanedOffset
-	l.pace.snapshot = snapshotPoint{p.SnapshotOffset, p.HasSnapshot}
-	l.segs = l.segs[:0]
-	for _, s := range p.Segments {
-		l.segs = append(l.segs, l.knownSegment(s))
-	}
-	l.onDisk = len(l.segs) > 0
-	if len(l.segs) == 0 {
-		l.segs = append(l.segs, newSegment(l.end))
-		return
-	}
-	l.active = l.last().describe()
-}
-
-// knownSegment is a segment as the manifest describes it.
-func (l *Log) knownSegment(s manifest.Segment) *segment {
-	return &segment{
-		base: s.BaseOffset, handle: l.m.files.Handle(l.file(s.BaseOffset, logSuffix)),
-		next: s.NextOffset, size: s.Size, synced: s.Size, sealed: s.Sealed, idxFrom: s.Size,
-		maxTimestamp: s.MaxTimestamp, maxTimestampOffset: s.MaxTimestampOffset, firstTimestamp: s.FirstTimestamp,
-		hasAborted: s.Aborted && s.Sealed,
+// restore sets a log up as it was found.
+func (l *Log) restore(r *recovery.Log) {
+	l.logStart, l.end, l.durable, l.cleaned = r.LogStartOffset, r.LogEndOffset, r.RecoveryPoint, r.CleanedOffset
+	l.epochs, l.active = r.Epochs, r.Active
+	l.snapshots.newest = snapshotPoint{r.SnapshotOffset, r.HasSnapshot}
+	l.segs = make([]*segment, len(r.Segments))
+	for i, s := range r.Segments {
+		l.segs[i] = &segment{log: l, Summary: s.Summary, synced: s.Synced}
+		if s.HasFile {
+			l.segs[i].handle = l.m.files.Handle(l.file(s.BaseOffset, segmentfile.LogSuffix))
+			l.onDisk = true
+		}
 	}
 }
 
 // recover checks every partition after an unclean stop, several at a time.
 func (d *directory) recover(state *manifest.State, trusted bool) error {
-	found, err := d.findPartitions(state)
+	unclean := &recovery.Directory{FS: d.m.fs, Path: d.path, Manifest: state, Trusted: trusted, Logger: d.m.log, Damage: d.m.damage}
+	found, deleted, err := unclean.Partitions()
 	if err != nil {
 		return err
 	}
-	journaled, err := d.readJournal()
-	if err != nil {
-		return err
+	for _, name := range deleted {
+		d.m.trash.Throw(trash.Item{Name: name, Dir: true})
 	}
 	threads := d.m.cfg.RecoveryThreads
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	sameBoot := trusted && state.BootID != "" && state.BootID == d.m.fs.BootID()
 	errs := make([]error, len(found))
 	slots := make(chan struct{}, threads)
 	var done sync.WaitGroup
-	for i, r := range found {
-		r.sameBoot, r.trusted = sameBoot, trusted
-		r.journal = journaled[partitionID{r.l.topicID, r.l.partition}]
+	for i, p := range found {
+		var id uint32
+		if p.Known != nil {
+			id = p.Known.ID
+		} else {
+			id = d.nextID()
+		}
 		slots <- struct{}{}
 		done.Go(func() {
-			errs[i] = r.run()
+			errs[i] = d.recoverPartition(id, p)
 			<-slots
 		})
 	}
@@ -163,98 +147,29 @@ func (d *directory) recover(state *manifest.State, trusted bool) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for _, r := range found {
-		if r.l.topicID.IsZero() && r.l.last().next == 0 {
-			continue // it was about to be made; nothing was written
-		}
-		d.m.addFound(r.l)
-		d.m.log.Debug("partition recovered", "partition", r.l.String(), "log_end_offset", r.l.end,
-			"scanned_bytes", r.scanned, "cut_bytes", r.cut)
-	}
-	return d.removeJournal()
+	return d.syncs.RemoveJournal()
 }
 
-// findPartitions lists what there is to recover: the files are the truth, the
-// manifest adds what it knows.
-func (d *directory) findPartitions(state *manifest.State) ([]*recovery, error) {
-	entries, err := d.m.fs.List(d.path)
+func (d *directory) recoverPartition(id uint32, p *recovery.Partition) error {
+	l := d.newFound(id, p.Topic, p.TopicID, p.Number)
+	r, err := p.Recover(l.set.indexInterval)
 	if err != nil {
-		return nil, fmt.Errorf("listing %s: %w", d.path, err)
+		return err
 	}
-	known := map[string]*manifest.Partition{}
-	for _, p := range state.Partitions {
-		known[path.Base(d.partitionPath(p.Topic, p.Partition))] = p
+	if p.TopicID.IsZero() && r.LogEndOffset == 0 {
+		return nil // it was about to be made; nothing was written
 	}
-	var found []*recovery
-	deleted := map[string]bool{}
-	for _, e := range entries {
-		if !e.Dir {
-			continue
-		}
-		if name, ok := strings.CutSuffix(e.Name, deletedDirSuffix); ok {
-			deleted[name] = true
-			d.m.trash.Throw(trash.Item{Name: path.Join(d.path, e.Name), Dir: true})
-			continue
-		}
-		topic, partition, ok := segmentfile.ParseDir(e.Name)
-		if !ok {
-			continue
-		}
-		found = append(found, d.recoveryOf(e.Name, topic, partition, known[e.Name]))
-		delete(known, e.Name)
+	l.restore(r)
+	if l.onDisk = p.Exists; l.onDisk {
+		l.namesMade++ // a name may not be durable yet
 	}
-	for name, p := range known { // without directory: never appended to, deleted just now, or lost
-		if deleted[fmt.Sprintf("%s.%s", name, wire.UUID(p.TopicID))] {
-			continue
-		}
-		found = append(found, &recovery{l: d.newFound(p.ID, p.Topic, p.TopicID, p.Partition), known: p})
+	unsynced := int64(0)
+	for _, s := range r.Segments {
+		unsynced += s.Size - s.Synced
 	}
-	return found, nil
-}
-
-// recoveryOf prepares the recovery of a partition directory. The topic's id comes
-// from the manifest or, without it, from the partition's own file.
-func (d *directory) recoveryOf(name, topic string, partition int32, known *manifest.Partition) *recovery {
-	file := path.Join(d.path, name, metaName)
-	id, err := d.readMeta(file, topic, partition)
-	if known != nil {
-		r := &recovery{l: d.newFound(known.ID, topic, known.TopicID, partition), known: known, exists: true}
-		r.metaErr = err
-		if err == nil && id != known.TopicID {
-			r.metaErr = fmt.Errorf("topic id %s instead of %s", id, wire.UUID(known.TopicID))
-		}
-		r.l.onDisk = true
-		return r
-	}
-	d.ids++
-	r := &recovery{l: d.newFound(d.ids, topic, id, partition), exists: true, metaErr: err}
-	r.l.onDisk = true
-	return r
-}
-
-func (d *directory) readMeta(file, topic string, partition int32) (wire.UUID, error) {
-	b, err := vfs.ReadFile(d.m.fs, file)
-	if err != nil {
-		return wire.UUID{}, err
-	}
-	t, id, p, err := sidecar.DecodePartition(b)
-	if err == nil && (t != topic || p != partition) {
-		err = fmt.Errorf("it speaks of %s-%d", t, p)
-	}
-	if err != nil {
-		return wire.UUID{}, fmt.Errorf("reading %s: %w", file, err)
-	}
-	return id, nil
-}
-
-// repairMeta writes partition.meta anew if a crash left none. Without manifest the
-// topic's id is unknown then: the log waits for whoever creates it again.
-func (r *recovery) repairMeta() error {
-	if !r.exists || r.metaErr == nil {
-		return nil
-	}
-	if r.known == nil && r.l.last().next > 0 {
-		r.report(r.l.metaPath(), -1, -1, "", "the topic id is unknown: "+r.metaErr.Error())
-	}
-	return r.l.writeMeta()
+	l.pace = pace.Recovered(unsynced, l.end-max(0, r.SnapshotOffset), len(l.segs) > 1)
+	d.m.addFound(l)
+	d.m.addWork(l) // what is not synced is synced soon
+	d.m.log.Debug("partition recovered", "partition", l.String(), "log_end_offset", l.end, "scanned_bytes", r.Scanned, "cut_bytes", r.Cut)
+	return nil
 }

@@ -52,7 +52,7 @@ func TestWhatWasAppendedBehindAGapSurvivesTheNextCrash(t *testing.T) {
 		segments := l.Segments()
 		last := segments[len(segments)-1]
 		f.open(f.fs.CrashClone(vfs.Killed()))
-		file, err := f.fs.Open(f.log("t").file(last.BaseOffset, logSuffix))
+		file, err := f.fs.Open(f.log("t").file(last.BaseOffset, segmentfile.LogSuffix))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/naru-stream/naru/internal/broker/storage/epochs"
+	"github.com/naru-stream/naru/internal/broker/storage/lookup"
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/broker/storage/trash"
@@ -15,18 +16,7 @@ import (
 
 // tickRetention runs retention over every log when its interval has passed.
 func (m *Manager) tickRetention(nowMs int64) int64 {
-	interval := m.cfg.RetentionInterval.Milliseconds()
-	m.mu.Lock()
-	due := m.retentionMs + interval
-	if nowMs >= due {
-		m.retentionMs = nowMs
-	}
-	m.mu.Unlock()
-	if nowMs < due {
-		return due
-	}
-	m.EnforceRetention()
-	return nowMs + interval
+	return m.every(m.cfg.RetentionInterval, &m.retentionMs, nowMs, m.EnforceRetention)
 }
 
 // EnforceRetention deletes what retention.ms and retention.bytes no longer keep,
@@ -34,7 +24,7 @@ func (m *Manager) tickRetention(nowMs int64) int64 {
 func (m *Manager) EnforceRetention() {
 	nowMs := m.nowMs()
 	for _, l := range m.Logs() {
-		if l.dir.failure() != nil {
+		if l.dir.health.Failure() != nil {
 			continue
 		}
 		if err := l.enforceRetention(nowMs); err != nil {
@@ -71,24 +61,24 @@ func (l *Log) expired(nowMs int64) (upTo int64, roll bool) {
 	}
 	var total int64
 	for _, s := range l.segs {
-		total += s.size
+		total += s.Size
 	}
 	for i, s := range l.segs {
-		old := l.set.retentionMs >= 0 && s.maxTimestamp >= 0 && nowMs-s.maxTimestamp > l.set.retentionMs
-		many := l.set.retentionBytes >= 0 && total-s.size >= l.set.retentionBytes
+		old := l.set.retentionMs >= 0 && s.MaxTimestamp >= 0 && nowMs-s.MaxTimestamp > l.set.retentionMs
+		many := l.set.retentionBytes >= 0 && total-s.Size >= l.set.retentionBytes
 		last := i == len(l.segs)-1
-		empty := s.size == 0 && !last // what compaction left of it
-		if s.size == 0 && last || !empty && !old && (!many || last) {
+		empty := s.Size == 0 && !last // what compaction left of it
+		if s.Size == 0 && last || !empty && !old && (!many || last) {
 			break
 		}
-		total -= s.size
-		upTo, roll = s.next, last
+		total -= s.Size
+		upTo, roll = s.NextOffset, last
 	}
 	return upTo, roll
 }
 
 func (l *Log) rollExpired(upTo int64) error {
-	if l.end != upTo || l.activeSegment().size == 0 {
+	if l.end != upTo || l.activeSegment().Size == 0 {
 		return nil // something was appended meanwhile: it is not old any more
 	}
 	if err := l.roll(l.end); err != nil {
@@ -126,20 +116,20 @@ func (l *Log) deleteBefore(offset int64) error {
 	defer l.releaseStructural()
 	l.mu.Lock()
 	n := 0
-	for n < len(l.segs)-1 && l.segs[n+1].base <= offset {
+	for n < len(l.segs)-1 && l.segs[n+1].BaseOffset <= offset {
 		n++
 	}
 	gone := slices.Clone(l.segs[:n])
 	l.segs = slices.Delete(l.segs, 0, n)
 	if n > 0 {
-		l.logStart = max(l.logStart, l.segs[0].base)
+		l.logStart = max(l.logStart, l.segs[0].BaseOffset)
 	}
 	if l.epochs.TruncateBefore(l.logStart) {
-		l.pace.epochsChanged = true
+		l.epochsChanged = true
 	}
-	l.dir.addEdits(func(b []byte) []byte {
+	l.dir.manifest.Add(func(b []byte) []byte {
 		for _, s := range gone {
-			b = manifest.AppendCut(b, l.id, s.base)
+			b = manifest.AppendCut(b, l.id, s.BaseOffset)
 		}
 		return l.appendEdits(b, nil)
 	})
@@ -164,7 +154,7 @@ func (l *Log) discard(s *segment, delayMs int64) error {
 		return nil
 	}
 	name := s.handle.Name()
-	gone := l.file(s.base, logSuffix+deletedSuffix)
+	gone := l.file(s.BaseOffset, segmentfile.LogSuffix+segmentfile.DeletedSuffix)
 	err := l.m.fs.Rename(name, gone)
 	if err == nil {
 		s.handle.Renamed(gone)
@@ -173,8 +163,8 @@ func (l *Log) discard(s *segment, delayMs int64) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, suffix := range []string{indexSuffix, abortedSuffix} {
-		if err := l.m.fs.Remove(l.file(s.base, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, suffix := range []string{segmentfile.IndexSuffix, segmentfile.AbortedSuffix} {
+		if err := l.m.fs.Remove(l.file(s.BaseOffset, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -214,17 +204,20 @@ func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 // truncate has both tokens. The manifest forgets what goes, durably, before the
 // files change: afterwards a shorter file would be damage.
 func (l *Log) truncate(offset int64) error {
-	if err := l.dir.failure(); err != nil {
+	if err := l.dir.health.Failure(); err != nil {
+		return storageError("truncating "+l.String(), err)
+	}
+	if err := l.dir.syncs.TakeBack(member{l}); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
 	l.mu.Lock()
 	seg, at := l.find(offset)
-	p := readPlan{seg: seg, base: seg.base, size: seg.size}
+	p := lookup.Plan{Base: seg.BaseOffset, Size: seg.Size}
 	l.mu.Unlock()
-	position, next := int64(0), seg.base
-	if seg.handle != nil && offset > seg.base {
+	position, next := int64(0), seg.BaseOffset
+	if seg.handle != nil && offset > seg.BaseOffset {
 		var err error
-		if position, next, err = l.truncatePosition(&p, offset); err != nil {
+		if position, next, err = l.truncatePosition(seg, &p, offset); err != nil {
 			return storageError("truncating "+l.String(), err)
 		}
 	}
@@ -234,10 +227,6 @@ func (l *Log) truncate(offset int64) error {
 	}
 	gone := l.forgetFrom(seg, at, position, next, cut)
 	if err := l.dir.writeEdits(true); err != nil {
-		return storageError("truncating "+l.String(), err)
-	}
-	if err := l.dir.takeBack(l, seg); err != nil {
-		l.dir.fail(err)
 		return storageError("truncating "+l.String(), err)
 	}
 	if err := l.removeTail(seg, position, gone); err != nil {
@@ -265,51 +254,35 @@ func (l *Log) removeTail(seg *segment, position int64, gone []*segment) error {
 }
 
 // truncatePosition finds the first batch that has an offset at or behind offset.
-func (l *Log) truncatePosition(p *readPlan, offset int64) (position, next int64, err error) {
-	f, err := p.seg.handle.Acquire()
-	if err != nil {
-		return 0, 0, err
-	}
-	defer p.seg.handle.Release()
-	e, err := l.floorOf(p.seg, query{kind: byOffset, offset: offset - 1 - p.base})
-	if err != nil {
-		return 0, 0, err
-	}
-	buf := l.m.takeBuffer()
-	defer l.m.giveBuffer(buf)
-	p.first = p.base + int64(e.RelativeOffset)
-	sc := segmentfile.NewScanner(f, int64(e.Position), p.size, *buf)
-	position, next = int64(e.Position), p.first
-	for sc.Next() && sc.Header.NextOffset() <= offset {
-		position, next = sc.Position+sc.Size, sc.Header.NextOffset()
-	}
-	return position, next, sc.Err
-}
-
-// boundAt describes the segment cut at a position: its timestamps are those of the
-// batches that stay.
-func (l *Log) boundAt(seg *segment, position int64) (*segment, error) {
-	cut := newSegment(seg.base)
-	if position == 0 {
-		return cut, nil
-	}
+func (l *Log) truncatePosition(seg *segment, p *lookup.Plan, offset int64) (position, next int64, err error) {
 	f, err := seg.handle.Acquire()
 	if err != nil {
-		return nil, err
+		return 0, 0, err
 	}
 	defer seg.handle.Release()
 	buf := l.m.takeBuffer()
 	defer l.m.giveBuffer(buf)
-	sc := segmentfile.NewScanner(f, 0, position, *buf)
-	interval := l.settings().indexInterval
-	for sc.Next() {
-		cut.add(sc.Header, interval)
+	return p.CutBefore(f, seg, *buf, offset)
+}
+
+// boundAt describes the segment cut at a position: its timestamps are those of the
+// batches that stay.
+func (l *Log) boundAt(seg *segment, position int64) (segmentfile.Summary, error) {
+	if position == 0 {
+		return segmentfile.NewSummary(seg.BaseOffset), nil
 	}
-	return cut, sc.Err
+	f, err := seg.handle.Acquire()
+	if err != nil {
+		return segmentfile.Summary{}, err
+	}
+	defer seg.handle.Release()
+	buf := l.m.takeBuffer()
+	defer l.m.giveBuffer(buf)
+	return segmentfile.Summarize(f, seg.BaseOffset, position, l.settings().indexInterval, *buf)
 }
 
 // forgetFrom makes the cut visible in memory and queues it for the manifest.
-func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segment) []*segment {
+func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut segmentfile.Summary) []*segment {
 	l.forgetProducers()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -317,31 +290,31 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segmen
 	l.segs = l.segs[:at+1]
 	l.generation++
 	l.tail = nil
-	seg.size, seg.next, seg.synced, seg.journaled = position, next, min(seg.synced, position), min(seg.journaled, position)
+	seg.Size, seg.NextOffset, seg.synced, seg.journaled = position, next, min(seg.synced, position), min(seg.journaled, position)
 	seg.cut = true
-	seg.maxTimestamp, seg.maxTimestampOffset, seg.firstTimestamp = cut.maxTimestamp, cut.maxTimestampOffset, cut.firstTimestamp
-	seg.idx, seg.idxFrom, seg.sealed = cut.idx, 0, false
-	seg.aborted, seg.hasAborted = nil, false // the producers' state brings them back
+	seg.MaxTimestamp, seg.MaxTimestampOffset, seg.FirstTimestamp = cut.MaxTimestamp, cut.MaxTimestampOffset, cut.FirstTimestamp
+	seg.Index, seg.IndexFrom, seg.Sealed = cut.Index, 0, false
+	seg.abortedTxns, seg.Aborted = nil, false // the producers' state brings them back
 	l.end = next
 	l.durable = min(l.durable, next)
 	l.logStart = min(l.logStart, next)
 	l.cleaned = min(l.cleaned, next)
 	l.epochs.TruncateFrom(next)
-	l.pace.epochsChanged = true
-	if l.pace.snapshot.offset > next {
-		l.pace.snapshot = snapshotPoint{offset: -1}
+	l.epochsChanged = true
+	if l.snapshots.newest.offset > next {
+		l.snapshots.newest = snapshotPoint{offset: -1}
 	}
-	l.active = seg.describe()
-	if seg.synced < seg.size {
+	l.active = seg.Segment
+	if seg.synced < seg.Size {
 		l.active = manifest.Segment{BaseOffset: -1}
 	}
 	id := l.id
-	l.dir.addEdits(func(b []byte) []byte {
+	l.dir.manifest.Add(func(b []byte) []byte {
 		for _, s := range gone {
-			b = manifest.AppendCut(b, id, s.base)
+			b = manifest.AppendCut(b, id, s.BaseOffset)
 		}
 		if !l.activeKnown() {
-			b = manifest.AppendCut(b, id, seg.base)
+			b = manifest.AppendCut(b, id, seg.BaseOffset)
 		}
 		return l.appendEdits(b, nil)
 	})
@@ -351,7 +324,7 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut *segmen
 
 // shorten cuts the file and removes what described it.
 func (l *Log) shorten(seg *segment, position int64) error {
-	if err := l.m.fs.Remove(l.file(seg.base, indexSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := l.m.fs.Remove(l.file(seg.BaseOffset, segmentfile.IndexSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if seg.handle == nil {
@@ -367,30 +340,29 @@ func (l *Log) shorten(seg *segment, position int64) error {
 
 // restartAt has both tokens.
 func (l *Log) restartAt(offset int64) error {
-	if err := l.dir.failure(); err != nil {
+	if err := l.dir.health.Failure(); err != nil {
+		return storageError("truncating "+l.String(), err)
+	}
+	if err := l.dir.syncs.TakeBack(member{l}); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
 	l.forgetProducers()
 	l.mu.Lock()
 	gone := l.segs
-	l.segs = []*segment{newSegment(offset)}
+	l.segs = []*segment{l.newSegment(offset)}
 	l.generation++
 	l.tail, l.epochs = nil, epochs.Cache{}
 	l.logStart, l.end, l.durable, l.cleaned = offset, offset, offset, 0
-	l.pace.snapshot = snapshotPoint{offset: offset}
-	l.pace.epochsChanged = true
-	l.dir.addEdits(func(b []byte) []byte {
+	l.snapshots.newest = snapshotPoint{offset: offset}
+	l.epochsChanged = true
+	l.dir.manifest.Add(func(b []byte) []byte {
 		for _, s := range gone {
-			b = manifest.AppendCut(b, l.id, s.base)
+			b = manifest.AppendCut(b, l.id, s.BaseOffset)
 		}
 		return l.appendEdits(b, nil)
 	})
 	l.mu.Unlock()
 	if err := l.dir.writeEdits(true); err != nil {
-		return storageError("truncating "+l.String(), err)
-	}
-	if err := l.dir.takeBack(l, nil); err != nil {
-		l.dir.fail(err)
 		return storageError("truncating "+l.String(), err)
 	}
 	for _, s := range gone {

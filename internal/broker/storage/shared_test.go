@@ -94,7 +94,7 @@ func newSharing(t *testing.T, seed uint64) *sharing {
 		cfg.JournalFileBytes = 8 << 10
 	})
 	for _, name := range s.names {
-		s.begin(name)
+		s.begin(name, s.newID())
 	}
 	s.fs.SetHook(func(op vfs.Op) error {
 		if op.Kind.Changes() && s.problem == nil && s.rng.IntN(6) == 0 {
@@ -105,9 +105,13 @@ func newSharing(t *testing.T, seed uint64) *sharing {
 	return s
 }
 
-func (s *sharing) begin(name string) {
+func (s *sharing) newID() wire.UUID {
 	s.ids++
-	sh := &sharer{id: wire.UUID{s.ids}, cutTo: -1, payload: map[int64]uint32{}}
+	return wire.UUID{s.ids}
+}
+
+func (s *sharing) begin(name string, id wire.UUID) {
+	sh := &sharer{id: id, cutTo: -1, payload: map[int64]uint32{}}
 	l, err := s.m.Create(name, sh.id, 0, s.topic)
 	if err != nil {
 		s.t.Fatal(err)
@@ -138,6 +142,9 @@ func (s *sharing) crash(when string) {
 			if err == nil {
 				err = sh.check(m, name, killed)
 			}
+		}
+		if err == nil && !onlySetAside(m.Damage()) {
+			err = fmt.Errorf("reports damage: %v", m.Damage())
 		}
 		if err != nil {
 			s.problem = fmt.Errorf("crash %+v %s, recovery %d: %w", c, when, n+1, err)
@@ -172,7 +179,11 @@ func (s *sharing) step() {
 		if err := s.m.Delete(name, 0); err != nil {
 			s.t.Fatal(err)
 		}
-		s.begin(name)
+		if s.rng.IntN(2) == 0 {
+			s.begin(name, sh.id) // the partition comes back
+		} else {
+			s.begin(name, s.newID())
+		}
 	default:
 		for _, i := range s.rng.Perm(len(s.names))[:1+s.rng.IntN(len(s.names))] {
 			sh := s.logs[s.names[i]]
@@ -182,8 +193,52 @@ func (s *sharing) step() {
 				s.t.Fatal(a.Err)
 			}
 		}
-		s.m.RunSyncs()
+		if s.rng.IntN(4) > 0 { // a truncation may come before the syncs
+			s.m.RunSyncs()
+		}
 		s.clock.ms += 10
+	}
+}
+
+// shareLogs creates logs whose syncs can be shared.
+func shareLogs(f *fixture, n int) []*Log {
+	f.t.Helper()
+	var logs []*Log
+	for i := range n {
+		l, err := f.m.Create(fmt.Sprintf("t%d", i), wire.UUID{byte(i + 1)}, 0, f.topic)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		l.SetDurability(DurabilityGroup)
+		f.append(l, 1)
+		logs = append(logs, l)
+	}
+	f.m.RunSyncs() // their first sync is their own
+	return logs
+}
+
+// shareSync appends to each log and has them synced together; it returns how many were.
+func shareSync(f *fixture, logs []*Log) int {
+	f.t.Helper()
+	for _, l := range logs {
+		f.append(l, 1)
+	}
+	var members []member
+	for _, l := range logs {
+		members = append(members, member{l})
+	}
+	return len(logs) - len(f.m.dirs[0].syncs.SyncShared(members))
+}
+
+// checkPowerCut checks that a power cut now leaves everything that is durable.
+func checkPowerCut(f *fixture, logs []*Log) {
+	f.t.Helper()
+	after := &fixture{t: f.t, clock: f.clock, cfg: f.cfg, topic: f.topic}
+	after.open(f.fs.CrashClone(vfs.Crash{}))
+	for _, l := range logs {
+		if got, want := after.log(l.Topic()).LogEndOffset(), l.DurableOffset(); got < want {
+			f.t.Fatalf("%s ends at %d after a power cut, %d was durable; damage %v", l, got, want, after.m.Damage())
+		}
 	}
 }
 
@@ -191,38 +246,15 @@ func (s *sharing) step() {
 // are synced by themselves then, and share again afterwards.
 func TestTheJournalWaitsForTheSegments(t *testing.T) {
 	f := newFixture(t, func(cfg *Config, _ *config.Topic) { cfg.JournalFileBytes = 8 << 10 })
-	d := f.m.dirs[0]
-	var logs []*Log
-	for i, name := range []string{"a", "b"} {
-		l, err := f.m.Create(name, wire.UUID{byte(i + 1)}, 0, f.topic)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.SetDurability(DurabilityGroup)
-		f.append(l, 1)
-		logs = append(logs, l)
-	}
-	f.m.RunSyncs()
-	share := func() (shared int) {
-		for _, l := range logs {
-			f.append(l, 1)
-		}
-		d.mu.Lock()
-		turn := d.syncs.Next()
-		d.mu.Unlock()
-		rest := d.syncShared(turn.Logs)
-		d.mu.Lock()
-		d.syncs.Done(turn, rest)
-		d.mu.Unlock()
-		return len(turn.Logs) - len(rest)
-	}
+	logs := shareLogs(f, 2)
 	n := 0
-	for share() == 2 {
+	for shareSync(f, logs) == 2 {
+		checkPowerCut(f, logs)
 		if n++; n > 100 {
 			t.Fatal("both files of the journal were begun anew although no segment was synced")
 		}
 	}
-	if n < 10 {
+	if n < 30 {
 		t.Fatalf("%d shared syncs fit into two files", n)
 	}
 	f.m.RunSyncs()
@@ -231,9 +263,10 @@ func TestTheJournalWaitsForTheSegments(t *testing.T) {
 			t.Fatalf("%s ends at %d, durable is %d", l, end, durable)
 		}
 	}
-	if share() != 2 {
+	if shareSync(f, logs) != 2 {
 		t.Error("nothing is shared after the segments were synced")
 	}
+	checkPowerCut(f, logs)
 }
 
 // Logs that share syncs keep what was promised whenever the power goes, and when it

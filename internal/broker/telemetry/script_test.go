@@ -1,23 +1,17 @@
 package telemetry
 
 import (
-	"bufio"
 	"encoding/binary"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
+	"github.com/naru-stream/naru/internal/script"
 )
-
-var update = flag.Bool("update", false, "write what the scripts print into testdata")
 
 // world runs the lines of a script against a Manager:
 //
@@ -36,51 +30,18 @@ type world struct {
 }
 
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := runScript(t, string(text))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("%s (-file +now):\n%s", file, diff)
-			}
-		})
-	}
-}
-
-// runScript returns the script with what each line printed below it, after "  ".
-func runScript(t *testing.T, text string) string {
-	w := &world{m: NewManager(1 << 20), now: 1_000_000_000, last: map[string]int32{}}
-	var out strings.Builder
-	lines := bufio.NewScanner(strings.NewReader(text))
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, "  ") {
-			continue
-		}
-		fmt.Fprintln(&out, line)
-		if line != "" && line[0] != '#' {
-			for _, printed := range w.run(t, strings.Fields(line)) {
-				fmt.Fprintln(&out, "  "+printed)
+	script.Run(t, func(t *testing.T, out *script.Output) func(op, args string) {
+		w := &world{m: NewManager(1 << 20), now: 1_000_000_000, last: map[string]int32{}}
+		return func(op, args string) {
+			for _, line := range w.run(t, op, strings.Fields(args)) {
+				out.Say("%s", line)
 			}
 		}
-	}
-	return out.String()
+	})
 }
 
-func (w *world) run(t *testing.T, words []string) []string {
-	switch args := words[1:]; words[0] {
+func (w *world) run(t *testing.T, op string, args []string) []string {
+	switch op {
 	case "subscribe":
 		settings := map[string]string{}
 		for _, pair := range args[1:] {
@@ -110,7 +71,7 @@ func (w *world) run(t *testing.T, words []string) []string {
 	case "show":
 		return w.show()
 	default:
-		t.Fatalf("unknown command %q", words[0])
+		t.Fatalf("unknown command %q", op)
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (s *store) ids(nowMs int64) []wire.UUID {
 			out = append(out, id)
 		}
 	}
-	slices.SortFunc(out, func(a, b wire.UUID) int { return slices.Compare(a[:], b[:]) })
+	slices.SortFunc(out, wire.UUID.Compare)
 	return out
 }
 

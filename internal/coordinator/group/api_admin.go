@@ -12,11 +12,11 @@ import (
 func (c *Coordinator) ListGroups(ctx runtime.Context, req *protocol.ListGroupsRequest, done func(*protocol.ListGroupsResponse)) {
 	partitions := c.rt.Partitions()
 	parts := make([]*protocol.ListGroupsResponse, len(partitions))
-	all := newGather(len(partitions), func() { done(joinLists(parts)) })
+	all := runtime.NewGather(len(partitions), func() { done(joinLists(parts)) })
 	for i, partition := range partitions {
 		call := &listCall{Request: req, Context: ctx, Refuse: refuseList, Done: func(r *protocol.ListGroupsResponse) {
 			parts[i] = r
-			all.done()
+			all.Done()
 		}}
 		c.rt.Submit(partition, call)
 	}
@@ -50,7 +50,7 @@ func joinLists(parts []*protocol.ListGroupsResponse) *protocol.ListGroupsRespons
 func (c *Coordinator) DescribeGroups(ctx runtime.Context, req *protocol.DescribeGroupsRequest, done func(*protocol.DescribeGroupsResponse)) {
 	res := &protocol.DescribeGroupsResponse{Groups: make([]protocol.DescribeGroupsResponseDescribedGroup, len(req.Groups))}
 	parts := c.split(req.Groups)
-	all := newGather(len(parts), func() { done(res) })
+	all := runtime.NewGather(len(parts), func() { done(res) })
 	for _, part := range parts {
 		call := &describeCall{
 			Request: &protocol.DescribeGroupsRequest{Groups: part.groups}, Context: ctx, Refuse: refuseDescribe,
@@ -58,7 +58,7 @@ func (c *Coordinator) DescribeGroups(ctx runtime.Context, req *protocol.Describe
 				for i, at := range part.at {
 					res.Groups[at] = r.Groups[i]
 				}
-				all.done()
+				all.Done()
 			},
 		}
 		c.rt.Submit(part.partition, call)
@@ -77,7 +77,7 @@ func refuseDescribe(q *protocol.DescribeGroupsRequest, r *protocol.DescribeGroup
 func (c *Coordinator) DeleteGroups(ctx runtime.Context, req *protocol.DeleteGroupsRequest, done func(*protocol.DeleteGroupsResponse)) {
 	res := &protocol.DeleteGroupsResponse{Results: make([]protocol.DeleteGroupsResponseDeletableGroupResult, len(req.GroupsNames))}
 	parts := c.split(req.GroupsNames)
-	all := newGather(len(parts), func() { done(res) })
+	all := runtime.NewGather(len(parts), func() { done(res) })
 	for _, part := range parts {
 		call := &deleteGroupsCall{c: c}
 		call.deleteCall = deleteCall{
@@ -86,7 +86,7 @@ func (c *Coordinator) DeleteGroups(ctx runtime.Context, req *protocol.DeleteGrou
 				for i, at := range part.at {
 					res.Results[at] = r.Results[i]
 				}
-				all.done()
+				all.Done()
 			},
 		}
 		c.rt.Submit(part.partition, call)

@@ -94,7 +94,7 @@ func refuseConsumerHeartbeat(_ *protocol.ConsumerGroupHeartbeatRequest, r *proto
 func (c *Coordinator) ConsumerGroupDescribe(ctx runtime.Context, req *protocol.ConsumerGroupDescribeRequest, done func(*protocol.ConsumerGroupDescribeResponse)) {
 	res := &protocol.ConsumerGroupDescribeResponse{Groups: make([]protocol.ConsumerGroupDescribeResponseDescribedGroup, len(req.GroupIds))}
 	parts := c.split(req.GroupIds)
-	all := newGather(len(parts), func() { done(res) })
+	all := runtime.NewGather(len(parts), func() { done(res) })
 	for _, part := range parts {
 		call := &consumerDescribeCall{
 			Request: &protocol.ConsumerGroupDescribeRequest{GroupIds: part.groups}, Context: ctx, Refuse: refuseConsumerDescribe,
@@ -102,7 +102,7 @@ func (c *Coordinator) ConsumerGroupDescribe(ctx runtime.Context, req *protocol.C
 				for i, at := range part.at {
 					res.Groups[at] = r.Groups[i]
 				}
-				all.done()
+				all.Done()
 			},
 		}
 		c.rt.Submit(part.partition, call)

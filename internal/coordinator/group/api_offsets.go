@@ -1,8 +1,6 @@
 package group
 
 import (
-	"sync/atomic"
-
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
@@ -46,7 +44,7 @@ func (c *Coordinator) OffsetFetch(ctx runtime.Context, req *protocol.OffsetFetch
 	res := &protocol.OffsetFetchResponse{}
 	res.SetDefaults()
 	res.Groups = make([]protocol.OffsetFetchResponseGroup, len(groups))
-	all := newGather(len(groups), func() {
+	all := runtime.NewGather(len(groups), func() {
 		if ctx.Version < 8 {
 			flatten(req, res, ctx.Version)
 		}
@@ -55,7 +53,7 @@ func (c *Coordinator) OffsetFetch(ctx runtime.Context, req *protocol.OffsetFetch
 	for i := range groups {
 		c.fetchGroup(ctx, &groups[i], req.RequireStable, func(r *protocol.OffsetFetchResponseGroup) {
 			res.Groups[i] = *r
-			all.done()
+			all.Done()
 		})
 	}
 }
@@ -83,7 +81,7 @@ func refuseFetch(q *protocol.OffsetFetchRequestGroup, r *protocol.OffsetFetchRes
 
 // singleGroup is the request of versions before 8 in the form of the later ones.
 func singleGroup(req *protocol.OffsetFetchRequest, version int16) protocol.OffsetFetchRequestGroup {
-	g := protocol.OffsetFetchRequestGroup{GroupId: req.GroupId}
+	g := protocol.OffsetFetchRequestGroup{GroupId: req.GroupId, MemberEpoch: -1}
 	if req.Topics == nil && version >= 2 {
 		return g
 	}
@@ -136,25 +134,4 @@ func (c *Coordinator) OffsetDelete(ctx runtime.Context, req *protocol.OffsetDele
 func refuseOffsetDelete(_ *protocol.OffsetDeleteRequest, r *protocol.OffsetDeleteResponse, code protocol.ErrorCode) {
 	r.SetDefaults()
 	r.ErrorCode = code
-}
-
-// gather calls finish when n parts are done.
-type gather struct {
-	left   atomic.Int64
-	finish func()
-}
-
-func newGather(n int, finish func()) *gather {
-	g := &gather{finish: finish}
-	g.left.Store(int64(n))
-	if n == 0 {
-		finish()
-	}
-	return g
-}
-
-func (g *gather) done() {
-	if g.left.Add(-1) == 0 {
-		g.finish()
-	}
 }

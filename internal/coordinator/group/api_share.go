@@ -97,7 +97,7 @@ func refuseShareHeartbeat(_ *protocol.ShareGroupHeartbeatRequest, r *protocol.Sh
 func (c *Coordinator) ShareGroupDescribe(ctx runtime.Context, req *protocol.ShareGroupDescribeRequest, done func(*protocol.ShareGroupDescribeResponse)) {
 	res := &protocol.ShareGroupDescribeResponse{Groups: make([]protocol.ShareGroupDescribeResponseDescribedGroup, len(req.GroupIds))}
 	parts := c.split(req.GroupIds)
-	all := newGather(len(parts), func() { done(res) })
+	all := runtime.NewGather(len(parts), func() { done(res) })
 	for _, part := range parts {
 		call := &shareDescribeCall{
 			Request: &protocol.ShareGroupDescribeRequest{GroupIds: part.groups}, Context: ctx, Refuse: refuseShareDescribe,
@@ -107,7 +107,7 @@ func (c *Coordinator) ShareGroupDescribe(ctx runtime.Context, req *protocol.Shar
 						res.Groups[at].ErrorCode, res.Groups[at].ErrorMessage = protocol.InvalidGroupId, nil
 					}
 				}
-				all.done()
+				all.Done()
 			},
 		}
 		c.rt.Submit(part.partition, call)
@@ -140,14 +140,14 @@ type deleteGroupsCall struct {
 
 // Reply implements runtime.Call.
 func (d *deleteGroupsCall) Reply() {
-	all := newGather(len(d.asks)+1, d.deleteCall.Reply)
+	all := runtime.NewGather(len(d.asks)+1, d.deleteCall.Reply)
 	for _, s := range d.asks {
 		result := &d.Response.Results[s.at]
 		ctx := d.Context
 		ctx.Version = 0
 		d.c.persister.DeleteShareGroupState(ctx, s.ask, func(res *protocol.DeleteShareGroupStateResponse) {
 			if _, result.ErrorCode = deletedTopics(res); result.ErrorCode != protocol.None {
-				all.done()
+				all.Done()
 				return
 			}
 			rest := &deleteGroupsCall{c: d.c, confirmed: true}
@@ -155,13 +155,13 @@ func (d *deleteGroupsCall) Reply() {
 				Request: &protocol.DeleteGroupsRequest{GroupsNames: []string{s.ask.GroupId}}, Context: d.Context, Refuse: refuseDelete,
 				Done: func(r *protocol.DeleteGroupsResponse) {
 					result.ErrorCode = r.Results[0].ErrorCode
-					all.done()
+					all.Done()
 				},
 			}
 			d.c.rt.Submit(d.c.PartitionFor(s.ask.GroupId), rest)
 		})
 	}
-	all.done()
+	all.Done()
 }
 
 // deletedTopics returns the topics of which everything was deleted, and the last error of

@@ -13,9 +13,9 @@ const summaryVersion = 1
 // DescribeShareGroupOffsets answers a DescribeShareGroupOffsets request, in its order.
 func (c *Coordinator) DescribeShareGroupOffsets(ctx runtime.Context, req *protocol.DescribeShareGroupOffsetsRequest, done func(*protocol.DescribeShareGroupOffsetsResponse)) {
 	res := &protocol.DescribeShareGroupOffsetsResponse{Groups: make([]protocol.DescribeShareGroupOffsetsResponseGroup, len(req.Groups))}
-	all := newGather(len(req.Groups), func() { done(res) })
+	all := runtime.NewGather(len(req.Groups), func() { done(res) })
 	for i := range req.Groups {
-		d := &shareOffsets{c: c, ctx: ctx, names: map[protocol.UUID]string{}, out: &res.Groups[i], done: all.done}
+		d := &shareOffsets{c: c, ctx: ctx, names: map[protocol.UUID]string{}, out: &res.Groups[i], done: all.Done}
 		d.ctx.Version = summaryVersion
 		d.ask.GroupId, d.out.GroupId = req.Groups[i].GroupId, req.Groups[i].GroupId
 		d.start(&req.Groups[i])

@@ -111,7 +111,7 @@ func checkUnsupported(req *protocol.StreamsGroupHeartbeatRequest) string {
 func (c *Coordinator) StreamsGroupDescribe(ctx runtime.Context, req *protocol.StreamsGroupDescribeRequest, done func(*protocol.StreamsGroupDescribeResponse)) {
 	res := &protocol.StreamsGroupDescribeResponse{Groups: make([]protocol.StreamsGroupDescribeResponseDescribedGroup, len(req.GroupIds))}
 	parts := c.split(req.GroupIds)
-	all := newGather(len(parts), func() { done(res) })
+	all := runtime.NewGather(len(parts), func() { done(res) })
 	for _, part := range parts {
 		call := &streamsDescribeCall{
 			Request: &protocol.StreamsGroupDescribeRequest{GroupIds: part.groups}, Context: ctx, Refuse: RefuseStreamsDescribe,
@@ -119,7 +119,7 @@ func (c *Coordinator) StreamsGroupDescribe(ctx runtime.Context, req *protocol.St
 				for i, at := range part.at {
 					res.Groups[at] = r.Groups[i]
 				}
-				all.done()
+				all.Done()
 			},
 		}
 		c.rt.Submit(part.partition, call)

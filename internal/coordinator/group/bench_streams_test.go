@@ -6,6 +6,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // thousandThreads is a streams group of 1,000 members with 2,000 tasks that has come to
@@ -17,7 +18,7 @@ func thousandThreads(tb testing.TB) (w *world, beats []*protocol.StreamsGroupHea
 		req := &protocol.StreamsGroupHeartbeatRequest{}
 		req.SetDefaults()
 		req.GroupId, req.MemberId, req.RebalanceTimeoutMs, req.ProcessId = "g", fmt.Sprint("member-", i), 300_000, ptr(fmt.Sprint("p-", i/4))
-		req.Topology = topologyOf(parseArgs(tb, "topology=0:t"))
+		req.Topology = topologyOf(script.Parse(tb, "topology=0:t"))
 		req.ActiveTasks, req.StandbyTasks, req.WarmupTasks = tasksOf(nil), tasksOf(nil), tasksOf(nil)
 		beats = append(beats, req)
 	}

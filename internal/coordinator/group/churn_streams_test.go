@@ -10,6 +10,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/group/streams/assignor"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // thread is a member of a streams group, as clients are: it believes what it was
@@ -77,7 +78,7 @@ func (c *streamsChurn) beat(group string, m *thread) {
 	req.GroupId, req.MemberId, req.MemberEpoch = group, m.id, m.epoch
 	if m.epoch == 0 {
 		req.RebalanceTimeoutMs, req.ProcessId = 300_000, &m.process
-		req.Topology = topologyOf(parseArgs(c.t, "topology=0:ta>r;1:r*,s!"))
+		req.Topology = topologyOf(script.Parse(c.t, "topology=0:ta>r;1:r*,s!"))
 	}
 	if m.target[0] != nil && c.rnd.IntN(3) > 0 {
 		for kind := range m.has {
@@ -195,8 +196,8 @@ func (c *streamsChurn) disturb() {
 	case 10:
 		c.setTopic("s", 0)
 	case 11:
-		s := &script{world: c.world}
-		s.setStreamsOverrides(parseArgs(c.t, fmt.Sprintf("group=group0 standbys=%d", c.rnd.IntN(3))))
+		s := &scene{world: c.world}
+		s.setStreamsOverrides(script.Parse(c.t, fmt.Sprintf("group=group0 standbys=%d", c.rnd.IntN(3))))
 	case 12:
 		if t, _ := c.cluster.Topic("ta"); t.Partitions < 20 {
 			for _, name := range []string{"ta", "r", "s"} {

@@ -10,6 +10,8 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/kafka/compress"
+	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
@@ -62,6 +64,9 @@ type Settings struct {
 
 	// MaxBatchBytes is max.message.bytes of the topic.
 	MaxBatchBytes int
+
+	// Codec is offsets.topic.compression.codec.
+	Codec compress.Codec
 
 	// Consumer are the settings of consumer groups.
 	Consumer consumer.Config
@@ -134,6 +139,10 @@ type Config struct {
 	// EndOffset returns the high watermark of a partition, for the lag of share groups.
 	EndOffset func(topic string, partition int32) (int64, error)
 
+	// Current returns this broker's settings as they are with an image, for those that
+	// change while it runs. nil: none does.
+	Current func(*metadata.Image) config.Values
+
 	// NewUUID makes a random UUID in its usual form, for member ids.
 	NewUUID func() string
 
@@ -157,6 +166,7 @@ type Coordinator struct {
 	metadata   atomic.Pointer[published]
 	rt         *runtime.Runtime
 	persister  Persister
+	current    func(*metadata.Image) config.Values
 	endOffset  func(topic string, partition int32) (int64, error)
 }
 
@@ -170,6 +180,7 @@ func New(cfg Config) *Coordinator {
 func build(cfg Config, makeCore func(partition int32, settings *Settings, view clusterView) runtime.Core) *Coordinator {
 	c := &Coordinator{
 		settings: cfg.Settings, newUUID: cfg.NewUUID, clock: cfg.Clock, persister: cfg.Persister, endOffset: cfg.EndOffset,
+		current: cfg.Current,
 	}
 	c.settings.classic = classic.Config{
 		MaxSize:                 cfg.Settings.MaxSize,
@@ -189,6 +200,7 @@ func build(cfg Config, makeCore func(partition int32, settings *Settings, view c
 		WriteTimeoutMs:  cfg.Settings.CommitTimeoutMs,
 		LoadBufferBytes: cfg.Settings.LoadBufferBytes,
 		MaxBatchBytes:   cfg.Settings.MaxBatchBytes,
+		Codec:           cfg.Settings.Codec,
 		Logger:          cfg.Logger,
 	})
 	return c

@@ -189,15 +189,40 @@ func (c *core) applyModern(key, value []byte) error {
 		return fmt.Errorf("decoding a record of a group: %w", err)
 	}
 	if id, ok := consumer.GroupOf(k); ok {
-		return c.applyConsumer(id, k, v)
+		return applyTo(c, id, func(id string) *consumer.Group { return consumer.New(id, &c.around) }, k, v)
 	}
 	if id, ok := streams.GroupOf(k); ok {
-		return c.applyStreams(id, k, v)
+		return applyTo(c, id, func(id string) *streams.Group { return streams.New(id, &c.streams) }, k, v)
 	}
 	if id, ok := share.GroupOf(k); ok {
-		c.applyShare(id, k, v)
+		return applyTo(c, id, func(id string) *share.Group { return share.New(id, &c.aroundShare) }, k, v)
 	}
 	return nil
+}
+
+// modernGroup is a group whose members the broker assigns.
+type modernGroup interface {
+	memberGroup
+	ID() string
+	Apply(k coordrecord.Key, v coordrecord.Value) (gone bool, err error)
+}
+
+// applyTo has a group of one kind take in a record; v is nil for a tombstone. Begin makes the
+// group, in place of one of another kind, if it is not there.
+func applyTo[G modernGroup](c *core, id string, begin func(id string) G, k coordrecord.Key, v coordrecord.Value) error {
+	g, ok := c.groups[id].(G)
+	if !ok {
+		if v == nil {
+			return nil
+		}
+		g = begin(id)
+		c.groups[g.ID()] = g
+	}
+	gone, err := g.Apply(k, v)
+	if gone {
+		delete(c.groups, id)
+	}
+	return err
 }
 
 func (c *core) applyOffset(key, value []byte) error {

@@ -2,12 +2,10 @@ package group
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
-	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -95,21 +93,4 @@ func (c *core) describeConsumers(env classic.Env, call *consumerDescribeCall) {
 		out.ErrorCode, out.ErrorMessage = protocol.GroupIdNotFound, &message
 	}
 	env.Out.Answer(call)
-}
-
-// applyConsumer takes in a record of a consumer group; v is nil for a tombstone.
-func (c *core) applyConsumer(id string, k coordrecord.Key, v coordrecord.Value) error {
-	g, ok := c.groups[id].(*consumer.Group)
-	if !ok {
-		if v == nil {
-			return nil
-		}
-		g = consumer.New(id, &c.around)
-		c.groups[strings.Clone(id)] = g
-	}
-	gone, err := g.Apply(k, v)
-	if gone {
-		delete(c.groups, id)
-	}
-	return err
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
-	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -161,20 +160,5 @@ func (c *core) forgetShared(env classic.Env, id protocol.UUID) {
 		if g, ok := c.groups[name].(*share.Group); ok {
 			g.TopicDeleted(env, id)
 		}
-	}
-}
-
-// applyShare takes in a record of a share group.
-func (c *core) applyShare(id string, key coordrecord.Key, value coordrecord.Value) {
-	g, ok := c.groups[id].(*share.Group)
-	if !ok {
-		if value == nil {
-			return
-		}
-		g = share.New(id, &c.aroundShare)
-		c.groups[g.ID()] = g
-	}
-	if g.Apply(key, value) {
-		delete(c.groups, id)
 	}
 }

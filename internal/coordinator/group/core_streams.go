@@ -2,12 +2,10 @@ package group
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
-	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -68,21 +66,4 @@ func (c *core) describeStreams(env classic.Env, call *streamsDescribeCall) {
 		out.ErrorCode, out.ErrorMessage = protocol.GroupIdNotFound, &message
 	}
 	env.Out.Answer(call)
-}
-
-// applyStreams takes in a record of a streams group; v is nil for a tombstone.
-func (c *core) applyStreams(id string, k coordrecord.Key, v coordrecord.Value) error {
-	g, ok := c.groups[id].(*streams.Group)
-	if !ok {
-		if v == nil {
-			return nil
-		}
-		g = streams.New(id, &c.streams)
-		c.groups[strings.Clone(id)] = g
-	}
-	gone, err := g.Apply(k, v)
-	if gone {
-		delete(c.groups, id)
-	}
-	return err
 }

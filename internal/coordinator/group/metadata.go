@@ -1,12 +1,11 @@
 package group
 
 import (
-	"strconv"
-
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/coordinator/group/share"
 	"github.com/naru-stream/naru/internal/coordinator/group/streams"
+	"github.com/naru-stream/naru/internal/kafka/config"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
@@ -18,10 +17,11 @@ type clusterView interface {
 	streams.Metadata
 }
 
-// image is the cluster's metadata as groups see it.
+// image is the cluster's metadata as groups see it, with this broker's settings then.
 type image struct {
-	of      *metadata.Image
-	version int64
+	of       *metadata.Image
+	version  int64
+	settings config.Values
 }
 
 // Version implements consumer.Metadata.
@@ -71,43 +71,55 @@ func (i image) Overrides(group string) consumer.Overrides {
 	return i.overrides(group, sessionTimeout, heartbeatInterval, assignmentInterval)
 }
 
-// overrides reads the settings of these names. The assignment interval may be set for
-// all groups, too, while the broker runs.
+// overrides reads the settings of these names.
 func (i image) overrides(group, session, heartbeat, assignment string) consumer.Overrides {
 	own := i.of.Config(metadata.ConfigResource{Type: metadata.ResourceGroup, Name: group})
-	out := consumer.Overrides{AssignmentIntervalMs: number(own, assignment)}
-	if out.AssignmentIntervalMs == nil {
-		all := i.of.Config(metadata.ConfigResource{Type: metadata.ResourceBroker})
-		out.AssignmentIntervalMs = number(all, brokerPrefix+assignment)
-	}
-	if ms := number(own, session); ms != nil {
+	out := consumer.Overrides{AssignmentIntervalMs: i.assignmentInterval(own, assignment)}
+	if ms := i.number(own, session); ms != nil {
 		out.SessionTimeoutMs = *ms
 	}
-	if ms := number(own, heartbeat); ms != nil {
+	if ms := i.number(own, heartbeat); ms != nil {
 		out.HeartbeatIntervalMs = *ms
 	}
 	return out
 }
 
-// number returns a setting, nil if there is none. What is not a number was refused when
-// it was set.
-func number(c metadata.Config, name string) *int32 {
-	text, ok := c.Get(name)
+// number returns a setting of a group within the broker's bounds, nil if there is none.
+// What is not a number was refused when it was set.
+func (i image) number(own metadata.Config, name string) *int32 {
+	text, ok := own.Get(name)
 	if !ok {
 		return nil
 	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil {
+	n, ok := i.settings.GroupInt32(name, text)
+	if !ok {
 		return nil
 	}
-	ms := int32(n)
+	return &n
+}
+
+// assignmentInterval returns a group's own interval, or the one that was given to all
+// groups while the broker ran, nil if there is neither.
+func (i image) assignmentInterval(own metadata.Config, name string) *int32 {
+	if ms := i.number(own, name); ms != nil {
+		return ms
+	}
+	text, source, _ := i.settings.Lookup(brokerPrefix + name)
+	if source != config.DynamicBrokerConfig && source != config.DynamicDefaultBrokerConfig {
+		return nil
+	}
+	ms, _ := i.settings.GroupInt32(name, text)
 	return &ms
 }
 
 // OnMetadata takes in a change of the cluster's metadata. Calls come one after the other.
 func (c *Coordinator) OnMetadata(changes *metadata.Changes) {
 	if matters(changes) {
-		c.setMetadata(image{of: changes.New, version: c.metadata.Load().Version() + 1})
+		to := image{of: changes.New, version: c.metadata.Load().Version() + 1}
+		if c.current != nil {
+			to.settings = c.current(changes.New)
+		}
+		c.setMetadata(to)
 	}
 }
 
@@ -120,7 +132,7 @@ func matters(changes *metadata.Changes) bool {
 		}
 	}
 	for _, r := range changes.Configs {
-		if r.Type == metadata.ResourceGroup || r.Type == metadata.ResourceBroker && r.Name == "" {
+		if r.Type == metadata.ResourceGroup || r.Type == metadata.ResourceBroker {
 			return true
 		}
 	}

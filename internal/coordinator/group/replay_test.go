@@ -13,6 +13,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 func TestAGroupIsFoundWhereJavaWouldLookForIt(t *testing.T) {
@@ -97,13 +98,13 @@ func TestRecordsOfUnknownKindsAreSkippedAndBrokenOnesRefused(t *testing.T) {
 
 func FuzzReplay(f *testing.F) {
 	w := newWorld(f, nil)
-	s := &script{world: w}
+	s := &scene{world: w}
 	for _, line := range []string{"join a v=3", "pass 3000", "sync a-1 assign=a-1:x", "commit t-0:1 member=a-1 generation=1", "leave a-1",
 		"topics t=3", "stream a group=r", "stream b group=r epoch=0 endpoint=h:1 tags=k:v",
 		"beat a group=h regex=t.*", "beat b group=h topics=t instance=i", "beat a group=h epoch=1", "join c group=h v=3",
 		"share-beat a group=s", "share-beat a group=s epoch=2", "share-beat b group=s rack=r", "share-beat a group=s epoch=-1"} {
 		op, rest, _ := strings.Cut(line, " ")
-		s.step(op, parseArgs(f, rest))
+		s.step(op, script.Parse(f, rest))
 		w.Run()
 	}
 	for p := range int32(testPartitions) {

@@ -9,23 +9,24 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/consumer"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // beat is a heartbeat of the consumer protocol. With epoch=0 it joins, to topics=t,u or
 // regex=…; owns=t-0,t-1 reports what the member owns, owns= that it owns nothing.
-func (s *script) beat(a args) {
+func (s *scene) beat(a script.Args) {
 	req := &protocol.ConsumerGroupHeartbeatRequest{}
 	req.SetDefaults()
-	req.GroupId, req.MemberId = a.str("group", "g"), a.str("member", a.words[0])
-	req.MemberEpoch = int32(a.num("epoch", 0))
-	req.InstanceId, req.RackId, req.ServerAssignor = a.opt("instance"), a.opt("rack"), a.opt("assignor")
-	req.RebalanceTimeoutMs = int32(a.num("rebalance", -1))
-	if _, ok := a.named["topics"]; ok {
-		req.SubscribedTopicNames = append([]string{}, a.list("topics")...)
+	req.GroupId, req.MemberId = a.Str("group", "g"), a.Str("member", a.Words[0])
+	req.MemberEpoch = int32(a.Num("epoch", 0))
+	req.InstanceId, req.RackId, req.ServerAssignor = a.Opt("instance"), a.Opt("rack"), a.Opt("assignor")
+	req.RebalanceTimeoutMs = int32(a.Num("rebalance", -1))
+	if _, ok := a.Named["topics"]; ok {
+		req.SubscribedTopicNames = append([]string{}, a.List("topics")...)
 	}
-	req.SubscribedTopicRegex = a.opt("regex")
-	if req.MemberEpoch == 0 && a.str("bare", "") == "" {
-		if _, ok := a.named["rebalance"]; !ok {
+	req.SubscribedTopicRegex = a.Opt("regex")
+	if req.MemberEpoch == 0 && a.Str("bare", "") == "" {
+		if _, ok := a.Named["rebalance"]; !ok {
 			req.RebalanceTimeoutMs = 30_000
 		}
 		req.TopicPartitions = []protocol.ConsumerGroupHeartbeatRequestTopicPartitions{}
@@ -33,9 +34,9 @@ func (s *script) beat(a args) {
 			req.SubscribedTopicNames = []string{"t"}
 		}
 	}
-	if _, ok := a.named["owns"]; ok {
+	if _, ok := a.Named["owns"]; ok {
 		req.TopicPartitions = []protocol.ConsumerGroupHeartbeatRequestTopicPartitions{}
-		for _, x := range a.list("owns") {
+		for _, x := range a.List("owns") {
 			topic, partition, _ := splitOffset(a, x)
 			t, _ := s.cluster.Topic(topic)
 			req.TopicPartitions = append(req.TopicPartitions, protocol.ConsumerGroupHeartbeatRequestTopicPartitions{
@@ -43,13 +44,13 @@ func (s *script) beat(a args) {
 			})
 		}
 	}
-	s.c.ConsumerGroupHeartbeat(ctx(a.str("client", "c"), int16(a.num("v", 1))), req, func(r *protocol.ConsumerGroupHeartbeatResponse) {
+	s.c.ConsumerGroupHeartbeat(ctx(a.Str("client", "c"), int16(a.Num("v", 1))), req, func(r *protocol.ConsumerGroupHeartbeatResponse) {
 		if r.ErrorCode != protocol.None {
 			message := ""
 			if r.ErrorMessage != nil {
 				message = " (" + *r.ErrorMessage + ")"
 			}
-			s.say("%s beat %s%s", a.words[0], r.ErrorCode, message)
+			s.Say("%s beat %s%s", a.Words[0], r.ErrorCode, message)
 			return
 		}
 		assigned := ""
@@ -60,11 +61,11 @@ func (s *script) beat(a args) {
 		if r.HeartbeatIntervalMs != 5000 {
 			interval = fmt.Sprintf(" interval=%d", r.HeartbeatIntervalMs)
 		}
-		s.say("%s beat member=%s epoch=%d%s%s", a.words[0], *r.MemberId, r.MemberEpoch, interval, assigned)
+		s.Say("%s beat member=%s epoch=%d%s%s", a.Words[0], *r.MemberId, r.MemberEpoch, interval, assigned)
 	})
 }
 
-func (s *script) named(a *protocol.ConsumerGroupHeartbeatResponseAssignment) string {
+func (s *scene) named(a *protocol.ConsumerGroupHeartbeatResponseAssignment) string {
 	var parts []string
 	for _, t := range a.TopicPartitions {
 		name := "gone"
@@ -79,47 +80,47 @@ func (s *script) named(a *protocol.ConsumerGroupHeartbeatResponseAssignment) str
 	return strings.Join(parts, ",")
 }
 
-func (s *script) setOverrides(a args) {
+func (s *scene) setOverrides(a script.Args) {
 	next := *s.cluster
 	next.version++
-	o := consumer.Overrides{SessionTimeoutMs: int32(a.num("session", 0)), HeartbeatIntervalMs: int32(a.num("heartbeat", 0))}
-	if _, ok := a.named["assignment-interval"]; ok {
-		ms := int32(a.num("assignment-interval", 0))
+	o := consumer.Overrides{SessionTimeoutMs: int32(a.Num("session", 0)), HeartbeatIntervalMs: int32(a.Num("heartbeat", 0))}
+	if _, ok := a.Named["assignment-interval"]; ok {
+		ms := int32(a.Num("assignment-interval", 0))
 		o.AssignmentIntervalMs = &ms
 	}
-	next.overrides = map[string]consumer.Overrides{a.str("group", "g"): o}
+	next.overrides = map[string]consumer.Overrides{a.Str("group", "g"): o}
 	s.cluster = &next
 	s.c.setMetadata(&next)
 }
 
-func (s *script) describeConsumers(a args) {
-	s.c.ConsumerGroupDescribe(ctx("admin", int16(a.num("v", 1))), &protocol.ConsumerGroupDescribeRequest{GroupIds: a.words}, func(r *protocol.ConsumerGroupDescribeResponse) {
+func (s *scene) describeConsumers(a script.Args) {
+	s.c.ConsumerGroupDescribe(ctx("admin", int16(a.Num("v", 1))), &protocol.ConsumerGroupDescribeRequest{GroupIds: a.Words}, func(r *protocol.ConsumerGroupDescribeResponse) {
 		for _, g := range r.Groups {
 			if g.ErrorCode != protocol.None {
 				message := ""
 				if g.ErrorMessage != nil {
 					message = " (" + *g.ErrorMessage + ")"
 				}
-				s.say("described %s %s%s", g.GroupId, g.ErrorCode, message)
+				s.Say("described %s %s%s", g.GroupId, g.ErrorCode, message)
 				continue
 			}
-			s.say("described %s %s epoch=%d assigned=%d by %s", g.GroupId, g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.AssignorName)
+			s.Say("described %s %s epoch=%d assigned=%d by %s", g.GroupId, g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.AssignorName)
 			for _, m := range g.Members {
 				instance, regex := "", ""
 				if m.InstanceId != nil {
 					instance = "@" + *m.InstanceId
 				}
-				if m.SubscribedTopicRegex != nil {
+				if *m.SubscribedTopicRegex != "" {
 					regex = " regex=" + *m.SubscribedTopicRegex
 				}
-				s.say("  %s%s epoch=%d %s%s topics=%s%s type=%d has=%s target=%s", m.MemberId, instance, m.MemberEpoch, m.ClientId, m.ClientHost,
+				s.Say("  %s%s epoch=%d %s%s topics=%s%s type=%d has=%s target=%s", m.MemberId, instance, m.MemberEpoch, m.ClientId, m.ClientHost,
 					strings.Join(m.SubscribedTopicNames, ","), regex, m.MemberType, describedPartitions(m.Assignment), describedPartitions(m.TargetAssignment))
 			}
 		}
 	})
 }
 
-func embeddedAssignment(a args, partitions []string, userData string) []byte {
+func embeddedAssignment(a script.Args, partitions []string, userData string) []byte {
 	out := coordrecord.ConsumerProtocolAssignment{UserData: []byte(userData)}
 	for _, x := range partitions {
 		topic, partition, _ := splitOffset(a, x)
@@ -130,7 +131,7 @@ func embeddedAssignment(a args, partitions []string, userData string) []byte {
 	return coordrecord.AppendAssignment(nil, &out, 1)
 }
 
-func readEmbedded(a args, b []byte) string {
+func readEmbedded(a script.Args, b []byte) string {
 	assignment, version, err := coordrecord.ParseAssignment(b)
 	if err != nil {
 		a.Fatal(err)

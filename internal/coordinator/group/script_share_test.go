@@ -8,10 +8,11 @@ import (
 
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // stepShare plays the steps about share groups. It is false for other steps.
-func (s *script) stepShare(op string, a args) bool {
+func (s *scene) stepShare(op string, a script.Args) bool {
 	switch op {
 	case "share-beat":
 		s.shareBeat(a)
@@ -33,9 +34,9 @@ func (s *script) stepShare(op string, a args) bool {
 
 // setPersister makes the share coordinator behave: hold, release, lose, refuse=CODE,
 // delivered=n for all it has, or show=group.
-func (s *script) setPersister(a args) {
+func (s *scene) setPersister(a script.Args) {
 	p := s.world.persister
-	for _, word := range a.words {
+	for _, word := range a.Words {
 		switch word {
 		case "hold":
 			p.hold = true
@@ -47,34 +48,34 @@ func (s *script) setPersister(a args) {
 			a.Fatalf("persister %s", word)
 		}
 	}
-	if name, ok := a.named["refuse"]; ok {
+	if name, ok := a.Named["refuse"]; ok {
 		p.refuse = protocol.CodeOf(errorNamed(a, name))
 	}
-	if _, ok := a.named["delivered"]; ok {
+	if _, ok := a.Named["delivered"]; ok {
 		for key, state := range p.states {
-			state.delivered, state.start = int32(a.num("delivered", 0)), int64(a.num("start", 0))
+			state.delivered, state.start = int32(a.Num("delivered", 0)), a.Num("start", 0)
 			p.states[key] = state
 		}
 	}
-	if group, ok := a.named["show"]; ok {
-		s.say("persister: %s has %s", group, strings.Join(p.keys(group), ","))
+	if group, ok := a.Named["show"]; ok {
+		s.Say("persister: %s has %s", group, strings.Join(p.keys(group), ","))
 	}
 }
 
 // shareBeat is a heartbeat of a share group: with epoch=0 it joins, to topics=t,u.
-func (s *script) shareBeat(a args) {
+func (s *scene) shareBeat(a script.Args) {
 	req := &protocol.ShareGroupHeartbeatRequest{}
 	req.SetDefaults()
-	req.GroupId, req.MemberId = a.str("group", "g"), a.str("member", a.words[0])
-	req.MemberEpoch, req.RackId = int32(a.num("epoch", 0)), a.opt("rack")
-	if _, ok := a.named["topics"]; ok {
-		req.SubscribedTopicNames = append([]string{}, a.list("topics")...)
+	req.GroupId, req.MemberId = a.Str("group", "g"), a.Str("member", a.Words[0])
+	req.MemberEpoch, req.RackId = int32(a.Num("epoch", 0)), a.Opt("rack")
+	if _, ok := a.Named["topics"]; ok {
+		req.SubscribedTopicNames = append([]string{}, a.List("topics")...)
 	} else if req.MemberEpoch == 0 {
 		req.SubscribedTopicNames = []string{"t"}
 	}
-	s.c.ShareGroupHeartbeat(ctx(a.str("client", "c"), 1), req, func(r *protocol.ShareGroupHeartbeatResponse) {
+	s.c.ShareGroupHeartbeat(ctx(a.Str("client", "c"), 1), req, func(r *protocol.ShareGroupHeartbeatResponse) {
 		if r.ErrorCode != protocol.None {
-			s.say("%s beat %s%s", a.words[0], r.ErrorCode, inBrackets(r.ErrorMessage))
+			s.Say("%s beat %s%s", a.Words[0], r.ErrorCode, inBrackets(r.ErrorMessage))
 			return
 		}
 		assigned, interval := "", ""
@@ -88,7 +89,7 @@ func (s *script) shareBeat(a args) {
 		if r.HeartbeatIntervalMs != 5000 {
 			interval = fmt.Sprintf(" interval=%d", r.HeartbeatIntervalMs)
 		}
-		s.say("%s beat member=%s epoch=%d%s%s", a.words[0], *r.MemberId, r.MemberEpoch, interval, assigned)
+		s.Say("%s beat member=%s epoch=%d%s%s", a.Words[0], *r.MemberId, r.MemberEpoch, interval, assigned)
 	})
 }
 
@@ -99,14 +100,14 @@ func inBrackets(message *string) string {
 	return " (" + *message + ")"
 }
 
-func (s *script) describeShares(a args) {
-	s.c.ShareGroupDescribe(ctx("admin", 1), &protocol.ShareGroupDescribeRequest{GroupIds: a.words}, func(r *protocol.ShareGroupDescribeResponse) {
+func (s *scene) describeShares(a script.Args) {
+	s.c.ShareGroupDescribe(ctx("admin", 1), &protocol.ShareGroupDescribeRequest{GroupIds: a.Words}, func(r *protocol.ShareGroupDescribeResponse) {
 		for _, g := range r.Groups {
 			if g.ErrorCode != protocol.None {
-				s.say("described %s %s%s", g.GroupId, g.ErrorCode, inBrackets(g.ErrorMessage))
+				s.Say("described %s %s%s", g.GroupId, g.ErrorCode, inBrackets(g.ErrorMessage))
 				continue
 			}
-			s.say("described %s %s epoch=%d assigned=%d by %s", g.GroupId, g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.AssignorName)
+			s.Say("described %s %s epoch=%d assigned=%d by %s", g.GroupId, g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.AssignorName)
 			for _, m := range g.Members {
 				var has []string
 				for _, t := range m.Assignment.TopicPartitions {
@@ -119,7 +120,7 @@ func (s *script) describeShares(a args) {
 				if m.RackId != nil {
 					rack = " rack=" + *m.RackId
 				}
-				s.say("  %s epoch=%d %s%s topics=%s%s has=%s", m.MemberId, m.MemberEpoch, m.ClientId, m.ClientHost,
+				s.Say("  %s epoch=%d %s%s topics=%s%s has=%s", m.MemberId, m.MemberEpoch, m.ClientId, m.ClientHost,
 					strings.Join(m.SubscribedTopicNames, ","), rack, strings.Join(has, ","))
 			}
 		}
@@ -127,19 +128,19 @@ func (s *script) describeShares(a args) {
 }
 
 // shareOffsets describes the offsets of partitions, or of everything.
-func (s *script) shareOffsets(a args) {
-	group := protocol.DescribeShareGroupOffsetsRequestGroup{GroupId: a.str("group", "g")}
-	for _, x := range a.words {
+func (s *scene) shareOffsets(a script.Args) {
+	group := protocol.DescribeShareGroupOffsetsRequestGroup{GroupId: a.Str("group", "g")}
+	for _, x := range a.Words {
 		topic, partition, _ := splitOffset(a, x)
 		group.Topics = append(group.Topics, protocol.DescribeShareGroupOffsetsRequestTopic{TopicName: topic, Partitions: []int32{partition}})
 	}
 	req := &protocol.DescribeShareGroupOffsetsRequest{Groups: []protocol.DescribeShareGroupOffsetsRequestGroup{group}}
 	s.c.DescribeShareGroupOffsets(ctx("admin", 1), req, func(r *protocol.DescribeShareGroupOffsetsResponse) {
 		for _, g := range r.Groups {
-			s.say("offsets of %s %s%s", g.GroupId, g.ErrorCode, inBrackets(g.ErrorMessage))
+			s.Say("offsets of %s %s%s", g.GroupId, g.ErrorCode, inBrackets(g.ErrorMessage))
 			for _, t := range g.Topics {
 				for _, p := range t.Partitions {
-					s.say("  %s-%d start=%d epoch=%d lag=%d %s", t.TopicName, p.PartitionIndex, p.StartOffset, p.LeaderEpoch, p.Lag, p.ErrorCode)
+					s.Say("  %s-%d start=%d epoch=%d lag=%d %s", t.TopicName, p.PartitionIndex, p.StartOffset, p.LeaderEpoch, p.Lag, p.ErrorCode)
 				}
 			}
 		}
@@ -147,9 +148,9 @@ func (s *script) shareOffsets(a args) {
 }
 
 // alterShareOffsets takes offsets as topic-partition:offset.
-func (s *script) alterShareOffsets(a args) {
-	req := &protocol.AlterShareGroupOffsetsRequest{GroupId: a.str("group", "g")}
-	for _, x := range a.words {
+func (s *scene) alterShareOffsets(a script.Args) {
+	req := &protocol.AlterShareGroupOffsetsRequest{GroupId: a.Str("group", "g")}
+	for _, x := range a.Words {
 		topic, partition, offset := splitOffset(a, x)
 		p := protocol.AlterShareGroupOffsetsRequestPartition{PartitionIndex: partition, StartOffset: offset}
 		if n := len(req.Topics); n > 0 && req.Topics[n-1].TopicName == topic {
@@ -161,24 +162,24 @@ func (s *script) alterShareOffsets(a args) {
 		})
 	}
 	s.c.AlterShareGroupOffsets(ctx("admin", 0), req, func(r *protocol.AlterShareGroupOffsetsResponse) {
-		s.say("altered %s%s", r.ErrorCode, inBrackets(r.ErrorMessage))
+		s.Say("altered %s%s", r.ErrorCode, inBrackets(r.ErrorMessage))
 		for _, t := range r.Responses {
 			for _, p := range t.Partitions {
-				s.say("  %s-%d %s%s", t.TopicName, p.PartitionIndex, p.ErrorCode, inBrackets(p.ErrorMessage))
+				s.Say("  %s-%d %s%s", t.TopicName, p.PartitionIndex, p.ErrorCode, inBrackets(p.ErrorMessage))
 			}
 		}
 	})
 }
 
-func (s *script) deleteShareOffsets(a args) {
-	req := &protocol.DeleteShareGroupOffsetsRequest{GroupId: a.str("group", "g")}
-	for _, topic := range a.words {
+func (s *scene) deleteShareOffsets(a script.Args) {
+	req := &protocol.DeleteShareGroupOffsetsRequest{GroupId: a.Str("group", "g")}
+	for _, topic := range a.Words {
 		req.Topics = append(req.Topics, protocol.DeleteShareGroupOffsetsRequestTopic{TopicName: topic})
 	}
 	s.c.DeleteShareGroupOffsets(ctx("admin", 0), req, func(r *protocol.DeleteShareGroupOffsetsResponse) {
-		s.say("deleted %s%s", r.ErrorCode, inBrackets(r.ErrorMessage))
+		s.Say("deleted %s%s", r.ErrorCode, inBrackets(r.ErrorMessage))
 		for _, t := range r.Responses {
-			s.say("  %s %s%s", t.TopicName, t.ErrorCode, inBrackets(t.ErrorMessage))
+			s.Say("  %s %s%s", t.TopicName, t.ErrorCode, inBrackets(t.ErrorMessage))
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/streams"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // stream is a heartbeat of the streams protocol. With epoch=0 it joins with a topology:
@@ -14,53 +15,53 @@ import (
 // repartition topic of N partitions (r* leaves them open), and a source s! a changelog.
 // copartition=1 joins all sources of a subtopology. active=0_1 standby=0_0 report what
 // the member has; active= that it has nothing.
-func (s *script) stream(a args) {
+func (s *scene) stream(a script.Args) {
 	req := &protocol.StreamsGroupHeartbeatRequest{}
 	req.SetDefaults()
-	req.GroupId, req.MemberId, req.MemberEpoch = a.str("group", "g"), a.str("member", a.words[0]), int32(a.num("epoch", 0))
-	req.InstanceId, req.RackId, req.ProcessId = a.opt("instance"), a.opt("rack"), a.opt("process")
-	req.RebalanceTimeoutMs = int32(a.num("rebalance", -1))
-	req.ShutdownApplication = a.str("shutdown", "") != ""
-	req.EndpointInformationEpoch = int32(a.num("endpoints", 0))
-	if host, port, ok := strings.Cut(a.str("endpoint", ""), ":"); ok {
+	req.GroupId, req.MemberId, req.MemberEpoch = a.Str("group", "g"), a.Str("member", a.Words[0]), int32(a.Num("epoch", 0))
+	req.InstanceId, req.RackId, req.ProcessId = a.Opt("instance"), a.Opt("rack"), a.Opt("process")
+	req.RebalanceTimeoutMs = int32(a.Num("rebalance", -1))
+	req.ShutdownApplication = a.Str("shutdown", "") != ""
+	req.EndpointInformationEpoch = int32(a.Num("endpoints", 0))
+	if host, port, ok := strings.Cut(a.Str("endpoint", ""), ":"); ok {
 		req.UserEndpoint = &protocol.StreamsGroupHeartbeatRequestEndpoint{Host: host}
 		fmt.Sscan(port, &req.UserEndpoint.Port)
 	}
-	for _, pair := range a.list("tags") {
+	for _, pair := range a.List("tags") {
 		key, value, _ := strings.Cut(pair, ":")
 		req.ClientTags = append(req.ClientTags, protocol.StreamsGroupHeartbeatRequestKeyValue{Key: key, Value: value})
 	}
-	if _, ok := a.named["offsets"]; ok {
+	if _, ok := a.Named["offsets"]; ok {
 		req.TaskOffsets = []protocol.StreamsGroupHeartbeatRequestTaskOffset{}
 	}
-	_, has := a.named["active"]
-	_, waits := a.named["standby"]
-	if req.MemberEpoch == 0 && a.str("bare", "") == "" {
+	_, has := a.Named["active"]
+	_, waits := a.Named["standby"]
+	if req.MemberEpoch == 0 && a.Str("bare", "") == "" {
 		has = true
 		if req.RebalanceTimeoutMs == -1 {
 			req.RebalanceTimeoutMs = 30_000
 		}
 		if req.ProcessId == nil {
-			req.ProcessId = ptr("p-" + a.words[0])
+			req.ProcessId = ptr("p-" + a.Words[0])
 		}
 		req.Topology = topologyOf(a)
 	}
 	if has || waits {
-		req.ActiveTasks, req.StandbyTasks = tasksOf(a.list("active")), tasksOf(a.list("standby"))
-		req.WarmupTasks = tasksOf(a.list("warmup"))
+		req.ActiveTasks, req.StandbyTasks = tasksOf(a.List("active")), tasksOf(a.List("standby"))
+		req.WarmupTasks = tasksOf(a.List("warmup"))
 	}
-	s.c.StreamsGroupHeartbeat(ctx(a.str("client", "c"), 0), req, func(r *protocol.StreamsGroupHeartbeatResponse, missing []protocol.CreateTopicsRequestCreatableTopic) {
-		s.sayStream(a.words[0], r, missing)
+	s.c.StreamsGroupHeartbeat(ctx(a.Str("client", "c"), 0), req, func(r *protocol.StreamsGroupHeartbeatResponse, missing []protocol.CreateTopicsRequestCreatableTopic) {
+		s.sayStream(a.Words[0], r, missing)
 	})
 }
 
-func (s *script) sayStream(who string, r *protocol.StreamsGroupHeartbeatResponse, missing []protocol.CreateTopicsRequestCreatableTopic) {
+func (s *scene) sayStream(who string, r *protocol.StreamsGroupHeartbeatResponse, missing []protocol.CreateTopicsRequestCreatableTopic) {
 	if r.ErrorCode != protocol.None {
 		message := ""
 		if r.ErrorMessage != nil {
 			message = " (" + *r.ErrorMessage + ")"
 		}
-		s.say("%s stream %s%s", who, r.ErrorCode, message)
+		s.Say("%s stream %s%s", who, r.ErrorCode, message)
 		return
 	}
 	text := fmt.Sprintf("%s stream epoch=%d", who, r.MemberEpoch)
@@ -70,22 +71,22 @@ func (s *script) sayStream(who string, r *protocol.StreamsGroupHeartbeatResponse
 	if r.ActiveTasks != nil {
 		text += fmt.Sprintf(" active=%s standby=%s", responseTasks(r.ActiveTasks), responseTasks(r.StandbyTasks))
 	}
-	s.say("%s", text)
+	s.Say("%s", text)
 	for _, status := range r.Status {
-		s.say("  status %d: %s", status.StatusCode, status.StatusDetail)
+		s.Say("  status %d: %s", status.StatusCode, status.StatusDetail)
 	}
 	for _, t := range missing {
 		configs := ""
 		for _, c := range t.Configs {
 			configs += fmt.Sprintf(" %s=%s", c.Name, *c.Value)
 		}
-		s.say("  create %s partitions=%d replicas=%d%s", t.Name, t.NumPartitions, t.ReplicationFactor, configs)
+		s.Say("  create %s partitions=%d replicas=%d%s", t.Name, t.NumPartitions, t.ReplicationFactor, configs)
 	}
 	if r.PartitionsByUserEndpoint != nil || r.EndpointInformationEpoch != 0 {
-		s.say("  endpoints of epoch %d", r.EndpointInformationEpoch)
+		s.Say("  endpoints of epoch %d", r.EndpointInformationEpoch)
 	}
 	for _, e := range r.PartitionsByUserEndpoint {
-		s.say("    %s:%d active %v standby %v", e.UserEndpoint.Host, e.UserEndpoint.Port, e.ActivePartitions, e.StandbyPartitions)
+		s.Say("    %s:%d active %v standby %v", e.UserEndpoint.Host, e.UserEndpoint.Port, e.ActivePartitions, e.StandbyPartitions)
 	}
 }
 
@@ -111,9 +112,9 @@ func tasksOf(list []string) []protocol.StreamsGroupHeartbeatRequestTaskIds {
 }
 
 // topologyOf reads topology=; without it the topology of a word count.
-func topologyOf(a args) *protocol.StreamsGroupHeartbeatRequestTopology {
-	out := &protocol.StreamsGroupHeartbeatRequestTopology{Epoch: int32(a.num("topology-epoch", 0))}
-	for _, text := range strings.Split(a.str("topology", "0:t>r;1:r*,s!"), ";") {
+func topologyOf(a script.Args) *protocol.StreamsGroupHeartbeatRequestTopology {
+	out := &protocol.StreamsGroupHeartbeatRequestTopology{Epoch: int32(a.Num("topology-epoch", 0))}
+	for _, text := range strings.Split(a.Str("topology", "0:t>r;1:r*,s!"), ";") {
 		id, rest, _ := strings.Cut(text, ":")
 		sources, sinks, _ := strings.Cut(rest, ">")
 		sub := protocol.StreamsGroupHeartbeatRequestSubtopology{SubtopologyId: id}
@@ -129,23 +130,23 @@ func topologyOf(a args) *protocol.StreamsGroupHeartbeatRequestTopology {
 				sub.RepartitionSourceTopics = append(sub.RepartitionSourceTopics, info)
 			} else if name, ok := strings.CutSuffix(source, "!"); ok {
 				sub.StateChangelogTopics = append(sub.StateChangelogTopics, protocol.StreamsGroupHeartbeatRequestTopicInfo{
-					Name: name, ReplicationFactor: int16(a.num("replicas", 0)), TopicConfigs: []protocol.StreamsGroupHeartbeatRequestKeyValue{{Key: "cleanup.policy", Value: "compact"}},
+					Name: name, ReplicationFactor: int16(a.Num("replicas", 0)), TopicConfigs: []protocol.StreamsGroupHeartbeatRequestKeyValue{{Key: "cleanup.policy", Value: "compact"}},
 				})
 			} else if source != "" {
 				group.SourceTopics = append(group.SourceTopics, int16(len(sub.SourceTopics)))
 				sub.SourceTopics = append(sub.SourceTopics, source)
 			}
 		}
-		if a.str("copartition", "") != "" {
+		if a.Str("copartition", "") != "" {
 			sub.CopartitionGroups = append(sub.CopartitionGroups, group)
 		}
-		sub.SourceTopicRegex = a.list("regex")
+		sub.SourceTopicRegex = a.List("regex")
 		out.Subtopologies = append(out.Subtopologies, sub)
 	}
 	return out
 }
 
-func (s *script) setStreamsOverrides(a args) {
+func (s *scene) setStreamsOverrides(a script.Args) {
 	next := *s.cluster
 	next.version++
 	o := streams.Overrides{}
@@ -153,26 +154,26 @@ func (s *script) setStreamsOverrides(a args) {
 		"session": &o.SessionTimeoutMs, "heartbeat": &o.HeartbeatIntervalMs, "assignment-interval": &o.AssignmentIntervalMs,
 		"delay": &o.InitialRebalanceDelayMs, "standbys": &o.StandbyReplicas,
 	} {
-		if _, ok := a.named[name]; ok {
-			*to = ptr(int32(a.num(name, 0)))
+		if _, ok := a.Named[name]; ok {
+			*to = ptr(int32(a.Num(name, 0)))
 		}
 	}
-	next.streams = map[string]streams.Overrides{a.str("group", "g"): o}
+	next.streams = map[string]streams.Overrides{a.Str("group", "g"): o}
 	s.cluster = &next
 	s.c.setMetadata(&next)
 }
 
-func (s *script) describeStreams(a args) {
-	s.c.StreamsGroupDescribe(ctx("admin", 0), &protocol.StreamsGroupDescribeRequest{GroupIds: a.words}, func(r *protocol.StreamsGroupDescribeResponse) {
+func (s *scene) describeStreams(a script.Args) {
+	s.c.StreamsGroupDescribe(ctx("admin", 0), &protocol.StreamsGroupDescribeRequest{GroupIds: a.Words}, func(r *protocol.StreamsGroupDescribeResponse) {
 		for _, g := range r.Groups {
 			if g.ErrorCode != protocol.None {
-				s.say("described %s %s (%s)", g.GroupId, g.ErrorCode, *g.ErrorMessage)
+				s.Say("described %s %s (%s)", g.GroupId, g.ErrorCode, *g.ErrorMessage)
 				continue
 			}
-			s.say("described %s %s epoch=%d assigned=%d topology=%d", g.GroupId, g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.Topology.Epoch)
-			if a.str("topology", "") != "" {
+			s.Say("described %s %s epoch=%d assigned=%d topology=%d", g.GroupId, g.GroupState, g.GroupEpoch, g.AssignmentEpoch, g.Topology.Epoch)
+			if a.Str("topology", "") != "" {
 				for _, sub := range g.Topology.Subtopologies {
-					s.say("  subtopology %s sources=%v sinks=%v repartition=%v changelog=%v", sub.SubtopologyId, sub.SourceTopics,
+					s.Say("  subtopology %s sources=%v sinks=%v repartition=%v changelog=%v", sub.SubtopologyId, sub.SourceTopics,
 						sub.RepartitionSinkTopics, sub.RepartitionSourceTopics, sub.StateChangelogTopics)
 				}
 			}
@@ -181,7 +182,7 @@ func (s *script) describeStreams(a args) {
 				if m.UserEndpoint != nil {
 					endpoint = fmt.Sprintf(" at %s:%d", m.UserEndpoint.Host, m.UserEndpoint.Port)
 				}
-				s.say("  %s epoch=%d %s%s process=%s topology=%d%s tags=%v has=%s target=%s", m.MemberId, m.MemberEpoch, m.ClientId, m.ClientHost,
+				s.Say("  %s epoch=%d %s%s process=%s topology=%d%s tags=%v has=%s target=%s", m.MemberId, m.MemberEpoch, m.ClientId, m.ClientHost,
 					m.ProcessId, m.TopologyEpoch, endpoint, m.ClientTags, describedTasks(m.Assignment), describedTasks(m.TargetAssignment))
 			}
 		}

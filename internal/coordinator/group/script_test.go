@@ -1,13 +1,9 @@
 package group
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -16,144 +12,31 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/offsets"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what happened into testdata/*.txt as what is expected")
-
-// TestScripts plays testdata/*.txt. A step is one line, "op key=value …"; the indented
-// lines below it are everything that was answered while it ran, in order. A line that
-// starts with # is a comment, and "settings key=value …" starts with an empty log.
-// After every step memory is held against a replay of the log.
+// TestScripts plays testdata/*.txt: of each step everything that was answered while it
+// ran. "settings key=value …" starts with an empty log. After every step memory is held
+// against a replay of the log.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts in testdata (%v)", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			if got == string(want) {
-				return
-			}
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			t.Errorf("%s goes another way; it would now read:\n%s", file, diffLines(string(want), got))
-		})
-	}
-}
-
-func diffLines(want, got string) string {
-	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
-	var out strings.Builder
-	for i, j := 0, 0; i < len(a) || j < len(b); {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			fmt.Fprintln(&out, " ", a[i])
-			i, j = i+1, j+1
-		case i < len(a) && strings.HasPrefix(a[i], "  "):
-			fmt.Fprintln(&out, "-", a[i])
-			i++
-		case j < len(b):
-			fmt.Fprintln(&out, "+", b[j])
-			j++
-		default:
-			fmt.Fprintln(&out, "-", a[i])
-			i++
+	script.Run(t, func(t *testing.T, out *script.Output) func(op, args string) {
+		s := &scene{world: newWorld(t, nil), Output: out}
+		return func(op, args string) {
+			s.step(op, script.Parse(t, args))
+			s.Run()
+			s.check()
 		}
-	}
-	return out.String()
+	})
 }
 
-type script struct {
+type scene struct {
 	*world
-	out strings.Builder
+	*script.Output
 	// shown is how many records of each partition the log step has printed.
 	shown [testPartitions]int
 }
 
-func play(t *testing.T, text string) string {
-	s := &script{world: newWorld(t, nil)}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "  ") {
-			continue
-		}
-		s.out.WriteString(line + "\n")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		op, rest, _ := strings.Cut(line, " ")
-		s.step(op, parseArgs(t, rest))
-		s.Run()
-		s.check()
-	}
-	return s.out.String()
-}
-
-type args struct {
-	testing.TB
-	words []string
-	named map[string]string
-}
-
-func parseArgs(t testing.TB, text string) args {
-	a := args{t, nil, map[string]string{}}
-	for _, word := range strings.Fields(text) {
-		if key, value, ok := strings.Cut(word, "="); ok {
-			a.named[key] = value
-		} else {
-			a.words = append(a.words, word)
-		}
-	}
-	return a
-}
-
-func (a args) str(key, otherwise string) string {
-	if v, ok := a.named[key]; ok {
-		return v
-	}
-	return otherwise
-}
-
-func (a args) opt(key string) *string {
-	if v, ok := a.named[key]; ok {
-		return &v
-	}
-	return nil
-}
-
-func (a args) num(key string, otherwise int) int {
-	v, ok := a.named[key]
-	if !ok {
-		return otherwise
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		a.Fatalf("%s=%s: %v", key, v, err)
-	}
-	return n
-}
-
-func (a args) list(key string) []string {
-	if v := a.str(key, ""); v != "" {
-		return strings.Split(v, ",")
-	}
-	return nil
-}
-
-func (s *script) say(format string, values ...any) {
-	fmt.Fprintf(&s.out, "  "+strings.ReplaceAll(format, "\n", "\n  ")+"\n", values...)
-}
-
-func (s *script) step(op string, a args) {
+func (s *scene) step(op string, a script.Args) {
 	switch op {
 	case "settings":
 		s.reset(a)
@@ -193,19 +76,15 @@ func (s *script) step(op string, a args) {
 		s.setStreamsOverrides(a)
 	case "topics":
 		// Topics and their partitions: t=2 u=0 creates or grows t and deletes u.
-		for _, name := range slices.Sorted(maps.Keys(a.named)) {
-			s.setTopic(name, int32(a.num(name, 0)))
+		for _, name := range slices.Sorted(maps.Keys(a.Named)) {
+			s.setTopic(name, int32(a.Num(name, 0)))
 		}
 	case "group-settings":
 		s.setOverrides(a)
 	case "topic-deleted":
-		s.c.OnTopicDeleted(a.words[0], s.topicIDs[a.words[0]])
+		s.c.OnTopicDeleted(a.Words[0], s.topicIDs[a.Words[0]])
 	case "pass":
-		ms, err := strconv.Atoi(strings.TrimSuffix(a.words[0], "ms"))
-		if err != nil {
-			a.Fatalf("pass %v: %v", a.words, err)
-		}
-		s.Advance(int64(ms))
+		s.Advance(a.Number(strings.TrimSuffix(a.Words[0], "ms")))
 	case "crash":
 		s.crash()
 	case "resign":
@@ -217,7 +96,7 @@ func (s *script) step(op string, a args) {
 	case "release":
 		s.world.log.Release()
 	case "fail-appends":
-		s.world.log.FailAppends(errorNamed(a, a.words[0]))
+		s.world.log.FailAppends(errorNamed(a, a.Words[0]))
 	case "log":
 		s.printLog()
 	default:
@@ -227,7 +106,7 @@ func (s *script) step(op string, a args) {
 	}
 }
 
-func errorNamed(a args, name string) error {
+func errorNamed(a script.Args, name string) error {
 	for code := protocol.ErrorCode(-1); code < 200; code++ {
 		if code.String() == name {
 			if code == protocol.None {
@@ -240,52 +119,52 @@ func errorNamed(a args, name string) error {
 	return nil
 }
 
-func (s *script) reset(a args) {
+func (s *scene) reset(a script.Args) {
 	s.world = newWorld(s.t, func(set *Settings) {
-		set.InitialRebalanceDelayMs = int64(a.num("initial-delay", 3000))
-		set.MaxSize = a.num("max-size", 1000)
-		set.OffsetsRetentionMs = int64(a.num("retention", 7*24*3600*1000))
-		set.RetentionCheckIntervalMs = int64(a.num("check", 600_000))
-		set.MaxBatchBytes = a.num("max-batch", 1_048_588)
-		set.OffsetMetadataMaxBytes = a.num("max-metadata", 4096)
-		set.Share.MaxSize = a.num("max-size", 1000)
-		set.Share.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
-		set.Consumer.MaxSize = a.num("max-size", 1000)
-		set.Consumer.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
-		set.Streams.MaxSize = a.num("max-size", 1000)
-		set.Streams.AssignmentIntervalMs = int32(a.num("assignment-interval", 0))
-		set.Streams.InitialRebalanceDelayMs = int32(a.num("streams-delay", 0))
-		set.Streams.StandbyReplicas = int32(a.num("standbys", 0))
-		policy := a.str("migration", "bidirectional")
+		set.InitialRebalanceDelayMs = a.Num("initial-delay", 3000)
+		set.MaxSize = int(a.Num("max-size", 1000))
+		set.OffsetsRetentionMs = a.Num("retention", 7*24*3600*1000)
+		set.RetentionCheckIntervalMs = a.Num("check", 600_000)
+		set.MaxBatchBytes = int(a.Num("max-batch", 1_048_588))
+		set.OffsetMetadataMaxBytes = int(a.Num("max-metadata", 4096))
+		set.Share.MaxSize = int(a.Num("max-size", 1000))
+		set.Share.AssignmentIntervalMs = int32(a.Num("assignment-interval", 0))
+		set.Consumer.MaxSize = int(a.Num("max-size", 1000))
+		set.Consumer.AssignmentIntervalMs = int32(a.Num("assignment-interval", 0))
+		set.Streams.MaxSize = int(a.Num("max-size", 1000))
+		set.Streams.AssignmentIntervalMs = int32(a.Num("assignment-interval", 0))
+		set.Streams.InitialRebalanceDelayMs = int32(a.Num("streams-delay", 0))
+		set.Streams.StandbyReplicas = int32(a.Num("standbys", 0))
+		policy := a.Str("migration", "bidirectional")
 		set.Consumer.Migration = consumer.MigrationPolicy{
 			Upgrade: policy == "bidirectional" || policy == "upgrade", Downgrade: policy == "bidirectional" || policy == "downgrade",
 		}
-		set.Consumer.Assignors = strings.Split(a.str("assignors", "uniform,range"), ",")
+		set.Consumer.Assignors = strings.Split(a.Str("assignors", "uniform,range"), ",")
 	})
-	s.persister.say = s.say
+	s.persister.say = s.Say
 	s.shown = [testPartitions]int{}
 }
 
-func (s *script) join(a args) {
+func (s *scene) join(a script.Args) {
 	req := &protocol.JoinGroupRequest{}
 	req.SetDefaults()
-	req.GroupId = a.str("group", "g")
-	req.MemberId = a.str("member", "")
-	req.GroupInstanceId = a.opt("instance")
-	req.ProtocolType = a.str("type", "consumer")
-	req.SessionTimeoutMs = int32(a.num("session", 10_000))
-	req.RebalanceTimeoutMs = int32(a.num("rebalance", 30_000))
-	for _, name := range strings.Split(a.str("protocols", "range"), ",") {
+	req.GroupId = a.Str("group", "g")
+	req.MemberId = a.Str("member", "")
+	req.GroupInstanceId = a.Opt("instance")
+	req.ProtocolType = a.Str("type", "consumer")
+	req.SessionTimeoutMs = int32(a.Num("session", 10_000))
+	req.RebalanceTimeoutMs = int32(a.Num("rebalance", 30_000))
+	for _, name := range strings.Split(a.Str("protocols", "range"), ",") {
 		if name != "" {
 			req.Protocols = append(req.Protocols, protocol.JoinGroupRequestProtocol{
-				Name: name, Metadata: subscription(strings.Split(a.str("topics", "t"), ",")...),
+				Name: name, Metadata: subscription(strings.Split(a.Str("topics", "t"), ",")...),
 			})
 		}
 	}
-	client := a.words[0]
-	s.c.JoinGroup(ctx(client, int16(a.num("v", 9))), req, func(r *protocol.JoinGroupResponse) {
+	client := a.Words[0]
+	s.c.JoinGroup(ctx(client, int16(a.Num("v", 9))), req, func(r *protocol.JoinGroupResponse) {
 		if r.ErrorCode != protocol.None {
-			s.say("%s join %s member=%s generation=%d", client, r.ErrorCode, r.MemberId, r.GenerationId)
+			s.Say("%s join %s member=%s generation=%d", client, r.ErrorCode, r.MemberId, r.GenerationId)
 			return
 		}
 		members := []string{}
@@ -296,61 +175,61 @@ func (s *script) join(a args) {
 		if r.SkipAssignment {
 			skip = " skip-assignment"
 		}
-		s.say("%s joined member=%s generation=%d protocol=%s leader=%s members=%s%s",
+		s.Say("%s joined member=%s generation=%d protocol=%s leader=%s members=%s%s",
 			client, r.MemberId, r.GenerationId, *r.ProtocolName, r.Leader, strings.Join(members, ","), skip)
 	})
 }
 
 // sync takes assignments as member:text,member:text.
-func (s *script) sync(a args) {
+func (s *scene) sync(a script.Args) {
 	req := &protocol.SyncGroupRequest{
-		GroupId: a.str("group", "g"), MemberId: a.str("member", a.words[0]), GenerationId: int32(a.num("generation", 1)),
-		GroupInstanceId: a.opt("instance"), ProtocolType: a.opt("type"), ProtocolName: a.opt("protocol"),
+		GroupId: a.Str("group", "g"), MemberId: a.Str("member", a.Words[0]), GenerationId: int32(a.Num("generation", 1)),
+		GroupInstanceId: a.Opt("instance"), ProtocolType: a.Opt("type"), ProtocolName: a.Opt("protocol"),
 	}
-	for _, x := range a.list("assign") {
+	for _, x := range a.List("assign") {
 		member, text, _ := strings.Cut(x, ":")
 		req.Assignments = append(req.Assignments, protocol.SyncGroupRequestAssignment{MemberId: member, Assignment: []byte(text)})
 	}
 	// give=a-1:t-0,t-1;b-2:t-2 assigns as consumers do, and embedded=1 reads it so.
-	for _, x := range strings.Split(a.str("give", ""), ";") {
+	for _, x := range strings.Split(a.Str("give", ""), ";") {
 		if member, partitions, ok := strings.Cut(x, ":"); ok {
 			req.Assignments = append(req.Assignments, protocol.SyncGroupRequestAssignment{
-				MemberId: member, Assignment: embeddedAssignment(a, strings.Split(partitions, ","), a.str("userdata", "")),
+				MemberId: member, Assignment: embeddedAssignment(a, strings.Split(partitions, ","), a.Str("userdata", "")),
 			})
 		}
 	}
-	version := 5
+	version := int64(5)
 	if req.ProtocolType == nil || req.ProtocolName == nil {
 		version = 4 // from version 5 on both are mandatory
 	}
-	s.c.SyncGroup(ctx(a.words[0], int16(a.num("v", version))), req, func(r *protocol.SyncGroupResponse) {
+	s.c.SyncGroup(ctx(a.Words[0], int16(a.Num("v", version))), req, func(r *protocol.SyncGroupResponse) {
 		if r.ErrorCode != protocol.None {
-			s.say("%s sync %s", a.words[0], r.ErrorCode)
+			s.Say("%s sync %s", a.Words[0], r.ErrorCode)
 			return
 		}
 		text := string(r.Assignment)
-		if a.str("embedded", a.str("give", "")) != "" {
+		if a.Str("embedded", a.Str("give", "")) != "" {
 			text = readEmbedded(a, r.Assignment)
 		}
-		s.say("%s synced %s/%s assignment=%s", a.words[0], *r.ProtocolType, *r.ProtocolName, text)
+		s.Say("%s synced %s/%s assignment=%s", a.Words[0], *r.ProtocolType, *r.ProtocolName, text)
 	})
 }
 
-func (s *script) heartbeat(a args) {
-	s.c.Heartbeat(ctx(a.words[0], 4), &protocol.HeartbeatRequest{
-		GroupId: a.str("group", "g"), MemberId: a.str("member", a.words[0]), GenerationId: int32(a.num("generation", 1)),
-		GroupInstanceId: a.opt("instance"),
-	}, func(r *protocol.HeartbeatResponse) { s.say("%s heartbeat %s", a.words[0], r.ErrorCode) })
+func (s *scene) heartbeat(a script.Args) {
+	s.c.Heartbeat(ctx(a.Words[0], 4), &protocol.HeartbeatRequest{
+		GroupId: a.Str("group", "g"), MemberId: a.Str("member", a.Words[0]), GenerationId: int32(a.Num("generation", 1)),
+		GroupInstanceId: a.Opt("instance"),
+	}, func(r *protocol.HeartbeatResponse) { s.Say("%s heartbeat %s", a.Words[0], r.ErrorCode) })
 }
 
 // leave takes members, or @instance for a static member without its id.
-func (s *script) leave(a args) {
-	version := int16(a.num("v", 5))
-	req := &protocol.LeaveGroupRequest{GroupId: a.str("group", "g")}
+func (s *scene) leave(a script.Args) {
+	version := int16(a.Num("v", 5))
+	req := &protocol.LeaveGroupRequest{GroupId: a.Str("group", "g")}
 	if version < 3 {
-		req.MemberId = a.words[0]
+		req.MemberId = a.Words[0]
 	}
-	for _, who := range a.words {
+	for _, who := range a.Words {
 		id, instance, static := strings.Cut(who, "@")
 		m := protocol.LeaveGroupRequestMemberIdentity{MemberId: id}
 		if static {
@@ -363,64 +242,58 @@ func (s *script) leave(a args) {
 		for _, m := range r.Members {
 			codes = append(codes, m.ErrorCode.String())
 		}
-		s.say("leave %s members=%s", r.ErrorCode, strings.Join(codes, ","))
+		s.Say("leave %s members=%s", r.ErrorCode, strings.Join(codes, ","))
 	})
 }
 
 // commit takes offsets as topic-partition:offset,…
-func (s *script) commit(a args) {
+func (s *scene) commit(a script.Args) {
 	req := &protocol.OffsetCommitRequest{}
 	req.SetDefaults()
-	req.GroupId = a.str("group", "g")
-	req.MemberId = a.str("member", "")
-	req.GenerationIdOrMemberEpoch = int32(a.num("generation", -1))
-	req.GroupInstanceId = a.opt("instance")
-	req.RetentionTimeMs = int64(a.num("retention", -1))
-	for _, x := range a.words {
+	req.GroupId = a.Str("group", "g")
+	req.MemberId = a.Str("member", "")
+	req.GenerationIdOrMemberEpoch = int32(a.Num("generation", -1))
+	req.GroupInstanceId = a.Opt("instance")
+	req.RetentionTimeMs = a.Num("retention", -1)
+	for _, x := range a.Words {
 		topic, partition, offset := splitOffset(a, x)
 		t, _ := s.cluster.Topic(topic)
 		req.Topics = append(req.Topics, protocol.OffsetCommitRequestTopic{Name: topic, TopicId: t.ID, Partitions: []protocol.OffsetCommitRequestPartition{{
-			PartitionIndex: partition, CommittedOffset: offset, CommittedLeaderEpoch: int32(a.num("epoch", -1)), CommittedMetadata: a.opt("metadata"),
+			PartitionIndex: partition, CommittedOffset: offset, CommittedLeaderEpoch: int32(a.Num("epoch", -1)), CommittedMetadata: a.Opt("metadata"),
 		}}})
 	}
-	s.c.OffsetCommit(ctx("c", int16(a.num("v", 9))), req, func(r *protocol.OffsetCommitResponse) {
+	s.c.OffsetCommit(ctx("c", int16(a.Num("v", 9))), req, func(r *protocol.OffsetCommitResponse) {
 		codes := []string{}
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
 				codes = append(codes, fmt.Sprintf("%s-%d:%s", t.Name, p.PartitionIndex, p.ErrorCode))
 			}
 		}
-		s.say("committed %s", strings.Join(codes, " "))
+		s.Say("committed %s", strings.Join(codes, " "))
 	})
 }
 
-func splitOffset(a args, text string) (topic string, partition int32, offset int64) {
+func splitOffset(a script.Args, text string) (topic string, partition int32, offset int64) {
 	where, at, _ := strings.Cut(text, ":")
 	i := strings.LastIndexByte(where, '-')
-	n, err := strconv.Atoi(where[i+1:])
-	if err != nil {
-		a.Fatalf("%s: %v", text, err)
-	}
 	if at != "" {
-		if offset, err = strconv.ParseInt(at, 10, 64); err != nil {
-			a.Fatalf("%s: %v", text, err)
-		}
+		offset = a.Number(at)
 	}
-	return where[:i], int32(n), offset
+	return where[:i], int32(a.Number(where[i+1:])), offset
 }
 
 // fetch takes topic-partition,… or nothing for all.
-func (s *script) fetch(a args) {
-	version := int16(a.num("v", 9))
+func (s *scene) fetch(a script.Args) {
+	version := int16(a.Num("v", 9))
 	var named []protocol.OffsetFetchRequestTopics
-	for _, x := range a.words {
+	for _, x := range a.Words {
 		topic, partition, _ := splitOffset(a, x)
 		named = append(named, protocol.OffsetFetchRequestTopics{Name: topic, PartitionIndexes: []int32{partition}})
 	}
-	req := &protocol.OffsetFetchRequest{RequireStable: a.str("stable", "") != ""}
-	for _, g := range strings.Split(a.str("group", "g"), ",") {
+	req := &protocol.OffsetFetchRequest{RequireStable: a.Str("stable", "") != ""}
+	for _, g := range strings.Split(a.Str("group", "g"), ",") {
 		req.Groups = append(req.Groups, protocol.OffsetFetchRequestGroup{
-			GroupId: g, Topics: named, MemberId: a.opt("member"), MemberEpoch: int32(a.num("epoch", -1)),
+			GroupId: g, Topics: named, MemberId: a.Opt("member"), MemberEpoch: int32(a.Num("epoch", -1)),
 		})
 	}
 	if version < 8 {
@@ -431,13 +304,13 @@ func (s *script) fetch(a args) {
 	}
 	s.c.OffsetFetch(ctx("c", version), req, func(r *protocol.OffsetFetchResponse) {
 		if version < 8 {
-			s.say("fetched %s%s", r.ErrorCode, fetchedTopics(r.Topics, func(t protocol.OffsetFetchResponseTopic) (string, []protocol.OffsetFetchResponsePartition) {
+			s.Say("fetched %s%s", r.ErrorCode, fetchedTopics(r.Topics, func(t protocol.OffsetFetchResponseTopic) (string, []protocol.OffsetFetchResponsePartition) {
 				return t.Name, t.Partitions
 			}))
 			return
 		}
 		for _, g := range r.Groups {
-			s.say("fetched %s %s%s", g.GroupId, g.ErrorCode, fetchedTopics(g.Topics, func(t protocol.OffsetFetchResponseTopics) (string, []protocol.OffsetFetchResponsePartition) {
+			s.Say("fetched %s %s%s", g.GroupId, g.ErrorCode, fetchedTopics(g.Topics, func(t protocol.OffsetFetchResponseTopics) (string, []protocol.OffsetFetchResponsePartition) {
 				var out []protocol.OffsetFetchResponsePartition
 				for _, p := range t.Partitions {
 					out = append(out, protocol.OffsetFetchResponsePartition(p))
@@ -468,46 +341,46 @@ func fetchedTopics[T any](topics []T, open func(T) (string, []protocol.OffsetFet
 	return out
 }
 
-func (s *script) list(a args) {
-	s.c.ListGroups(ctx("admin", 5), &protocol.ListGroupsRequest{StatesFilter: a.list("states"), TypesFilter: a.list("types")},
+func (s *scene) list(a script.Args) {
+	s.c.ListGroups(ctx("admin", 5), &protocol.ListGroupsRequest{StatesFilter: a.List("states"), TypesFilter: a.List("types")},
 		func(r *protocol.ListGroupsResponse) {
-			s.say("listed %s", r.ErrorCode)
+			s.Say("listed %s", r.ErrorCode)
 			for _, g := range r.Groups {
-				s.say("  %s type=%s state=%s protocol-type=%s", g.GroupId, g.GroupType, g.GroupState, g.ProtocolType)
+				s.Say("  %s type=%s state=%s protocol-type=%s", g.GroupId, g.GroupType, g.GroupState, g.ProtocolType)
 			}
 		})
 }
 
-func (s *script) describe(a args) {
-	s.c.DescribeGroups(ctx("admin", int16(a.num("v", 6))), &protocol.DescribeGroupsRequest{Groups: a.words}, func(r *protocol.DescribeGroupsResponse) {
+func (s *scene) describe(a script.Args) {
+	s.c.DescribeGroups(ctx("admin", int16(a.Num("v", 6))), &protocol.DescribeGroupsRequest{Groups: a.Words}, func(r *protocol.DescribeGroupsResponse) {
 		for _, g := range r.Groups {
 			message := ""
 			if g.ErrorMessage != nil {
 				message = " (" + *g.ErrorMessage + ")"
 			}
-			s.say("described %s %s%s state=%s type=%s protocol=%s", g.GroupId, g.ErrorCode, message, g.GroupState, g.ProtocolType, g.ProtocolData)
+			s.Say("described %s %s%s state=%s type=%s protocol=%s", g.GroupId, g.ErrorCode, message, g.GroupState, g.ProtocolType, g.ProtocolData)
 			for _, m := range g.Members {
 				instance := ""
 				if m.GroupInstanceId != nil {
 					instance = "@" + *m.GroupInstanceId
 				}
-				s.say("  %s%s %s%s metadata=%d bytes assignment=%s", m.MemberId, instance, m.ClientId, m.ClientHost, len(m.MemberMetadata), m.MemberAssignment)
+				s.Say("  %s%s %s%s metadata=%d bytes assignment=%s", m.MemberId, instance, m.ClientId, m.ClientHost, len(m.MemberMetadata), m.MemberAssignment)
 			}
 		}
 	})
 }
 
-func (s *script) delete(a args) {
-	s.c.DeleteGroups(ctx("admin", 2), &protocol.DeleteGroupsRequest{GroupsNames: a.words}, func(r *protocol.DeleteGroupsResponse) {
+func (s *scene) delete(a script.Args) {
+	s.c.DeleteGroups(ctx("admin", 2), &protocol.DeleteGroupsRequest{GroupsNames: a.Words}, func(r *protocol.DeleteGroupsResponse) {
 		for _, g := range r.Results {
-			s.say("deleted %s %s", g.GroupId, g.ErrorCode)
+			s.Say("deleted %s %s", g.GroupId, g.ErrorCode)
 		}
 	})
 }
 
-func (s *script) offsetDelete(a args) {
-	req := &protocol.OffsetDeleteRequest{GroupId: a.str("group", "g")}
-	for _, x := range a.words {
+func (s *scene) offsetDelete(a script.Args) {
+	req := &protocol.OffsetDeleteRequest{GroupId: a.Str("group", "g")}
+	for _, x := range a.Words {
 		topic, partition, _ := splitOffset(a, x)
 		req.Topics = append(req.Topics, protocol.OffsetDeleteRequestTopic{
 			Name: topic, Partitions: []protocol.OffsetDeleteRequestPartition{{PartitionIndex: partition}},
@@ -520,22 +393,22 @@ func (s *script) offsetDelete(a args) {
 				codes += fmt.Sprintf(" %s-%d:%s", t.Name, p.PartitionIndex, p.ErrorCode)
 			}
 		}
-		s.say("offsets deleted %s%s", r.ErrorCode, codes)
+		s.Say("offsets deleted %s%s", r.ErrorCode, codes)
 	})
 }
 
 // printLog prints the records written since the last time.
-func (s *script) printLog() {
+func (s *scene) printLog() {
 	for p := range int32(testPartitions) {
 		entries := s.world.log.Entries(p)
 		for _, e := range entries[s.shown[p]:] {
 			switch {
 			case e.Marker != nil:
-				s.say("%s of producer %d:%d by coordinator %d", e.Marker.Type, e.ProducerID, e.ProducerEpoch, e.Marker.CoordinatorEpoch)
+				s.Say("%s of producer %d:%d by coordinator %d", e.Marker.Type, e.ProducerID, e.ProducerEpoch, e.Marker.CoordinatorEpoch)
 			case e.Transactional:
-				s.say("producer %d:%d %s", e.ProducerID, e.ProducerEpoch, describeRecord(s.t, e.Key, e.Value))
+				s.Say("producer %d:%d %s", e.ProducerID, e.ProducerEpoch, describeRecord(s.t, e.Key, e.Value))
 			default:
-				s.say("%s", describeRecord(s.t, e.Key, e.Value))
+				s.Say("%s", describeRecord(s.t, e.Key, e.Value))
 			}
 		}
 		s.shown[p] = len(entries)

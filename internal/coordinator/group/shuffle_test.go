@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
+
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // TestStepsOfAllScriptsInAnyOrderLeaveMemoryWhatAReplayGives plays the steps of
@@ -21,13 +20,13 @@ func TestStepsOfAllScriptsInAnyOrderLeaveMemoryWhatAReplayGives(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 3))
-			s := &script{world: newWorld(t, nil)}
+			s := &scene{world: newWorld(t, nil)}
 			s.unwritten = true
 			for range 200 {
 				op := ops[rng.IntN(len(ops))]
 				args := steps[op][rng.IntN(len(steps[op]))]
 				t.Log(op, args) // printed if it fails
-				s.step(op, parseArgs(t, args))
+				s.step(op, script.Parse(t, args))
 				s.Run()
 				s.check()
 			}
@@ -38,22 +37,11 @@ func TestStepsOfAllScriptsInAnyOrderLeaveMemoryWhatAReplayGives(t *testing.T) {
 // scriptSteps returns the arguments that the scripts use, by step. Steps that only
 // look are left out, and those that stall the log: passing a week would take long.
 func scriptSteps(t *testing.T) map[string][]string {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts in testdata (%v)", err)
-	}
 	skip := []string{"settings", "log", "list", "describe", "describe-consumers", "fetch", "hold", "release", "fail-appends", "resign"}
 	steps := map[string][]string{}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			op, args, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-			if op != "" && op[0] != '#' && !slices.Contains(skip, op) {
-				steps[op] = append(steps[op], args)
-			}
+	for op, args := range script.Steps(t) {
+		if !slices.Contains(skip, op) {
+			steps[op] = append(steps[op], args)
 		}
 	}
 	return steps

@@ -7,36 +7,37 @@ import (
 	"testing"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // stage is TxnOffsetCommit: producer=7:0, topic-partition:offset…; refuse=CODE is what
 // the transaction coordinator says.
-func (s *script) stage(a args) {
+func (s *scene) stage(a script.Args) {
 	req := &protocol.TxnOffsetCommitRequest{}
 	req.SetDefaults()
-	req.TransactionalId, req.GroupId = "id", a.str("group", "g")
+	req.TransactionalId, req.GroupId = "id", a.Str("group", "g")
 	req.ProducerId, req.ProducerEpoch = producerOf(a)
-	req.MemberId, req.GenerationId, req.GroupInstanceId = a.str("member", ""), int32(a.num("generation", -1)), a.opt("instance")
-	for _, x := range a.words {
+	req.MemberId, req.GenerationId, req.GroupInstanceId = a.Str("member", ""), int32(a.Num("generation", -1)), a.Opt("instance")
+	for _, x := range a.Words {
 		topic, partition, offset := splitOffset(a, x)
 		req.Topics = append(req.Topics, protocol.TxnOffsetCommitRequestTopic{Name: topic, Partitions: []protocol.TxnOffsetCommitRequestPartition{{
-			PartitionIndex: partition, CommittedOffset: offset, CommittedLeaderEpoch: -1, CommittedMetadata: a.opt("metadata"),
+			PartitionIndex: partition, CommittedOffset: offset, CommittedLeaderEpoch: -1, CommittedMetadata: a.Opt("metadata"),
 		}}})
 	}
 	verify := func(_ int32, done func(protocol.ErrorCode)) {
-		if a.str("overtaken", "") != "" {
+		if a.Str("overtaken", "") != "" {
 			s.endTxn(a) // the transaction ends while it is verified
 		}
-		done(codeNamed(a.str("refuse", "NONE")))
+		done(codeNamed(a.Str("refuse", "NONE")))
 	}
-	s.c.TxnOffsetCommit(ctx("c", int16(a.num("v", 3))), req, verify, func(r *protocol.TxnOffsetCommitResponse) {
+	s.c.TxnOffsetCommit(ctx("c", int16(a.Num("v", 3))), req, verify, func(r *protocol.TxnOffsetCommitResponse) {
 		codes := []string{}
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
 				codes = append(codes, fmt.Sprintf("%s-%d:%s", t.Name, p.PartitionIndex, p.ErrorCode))
 			}
 		}
-		s.say("staged %s", strings.Join(codes, " "))
+		s.Say("staged %s", strings.Join(codes, " "))
 	})
 }
 
@@ -49,20 +50,20 @@ func codeNamed(name string) protocol.ErrorCode {
 	return protocol.UnknownServerError
 }
 
-func producerOf(a args) (id int64, epoch int16) {
-	if _, err := fmt.Sscanf(a.str("producer", "7:0"), "%d:%d", &id, &epoch); err != nil {
+func producerOf(a script.Args) (id int64, epoch int16) {
+	if _, err := fmt.Sscanf(a.Str("producer", "7:0"), "%d:%d", &id, &epoch); err != nil {
 		a.Fatal(err)
 	}
 	return id, epoch
 }
 
 // endTxn is a marker: producer=7:0 outcome=commit coordinator=0 version=0.
-func (s *script) endTxn(a args) {
+func (s *scene) endTxn(a script.Args) {
 	id, epoch := producerOf(a)
-	s.c.EndTransaction(s.c.PartitionFor(a.str("group", "g")), End{
-		ProducerID: id, ProducerEpoch: epoch, CoordinatorEpoch: int32(a.num("coordinator", 0)),
-		Commit: a.str("outcome", "commit") == "commit", Version: int16(a.num("version", 0)),
-		Done: func(code protocol.ErrorCode) { s.say("ended %s", code) },
+	s.c.EndTransaction(s.c.PartitionFor(a.Str("group", "g")), End{
+		ProducerID: id, ProducerEpoch: epoch, CoordinatorEpoch: int32(a.Num("coordinator", 0)),
+		Commit: a.Str("outcome", "commit") == "commit", Version: int16(a.Num("version", 0)),
+		Done: func(code protocol.ErrorCode) { s.Say("ended %s", code) },
 	})
 }
 
@@ -74,18 +75,18 @@ func TestOffsetsOfTransactionsAreWhatAReplayGives(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 7))
-			s := &script{world: newWorld(t, nil)}
+			s := &scene{world: newWorld(t, nil)}
 			staged := map[int]map[string]int{}
 			want := map[string]int{}
 			for step := range 80 {
 				producer, place := rng.IntN(3), fmt.Sprintf("t-%d", rng.IntN(2))
 				switch rng.IntN(6) {
 				case 0:
-					s.step("commit", parseArgs(t, fmt.Sprintf("%s:%d", place, step)))
+					s.step("commit", script.Parse(t, fmt.Sprintf("%s:%d", place, step)))
 					want[place] = step
 				case 1:
 					commit := rng.IntN(2) == 0
-					s.step("end-txn", parseArgs(t, fmt.Sprintf("producer=%d:0 outcome=%s", producer, map[bool]string{true: "commit", false: "abort"}[commit])))
+					s.step("end-txn", script.Parse(t, fmt.Sprintf("producer=%d:0 outcome=%s", producer, map[bool]string{true: "commit", false: "abort"}[commit])))
 					for p, offset := range staged[producer] {
 						if commit {
 							want[p] = offset
@@ -97,7 +98,7 @@ func TestOffsetsOfTransactionsAreWhatAReplayGives(t *testing.T) {
 						s.crash()
 					}
 				default:
-					s.step("txn-commit", parseArgs(t, fmt.Sprintf("producer=%d:0 %s:%d", producer, place, step)))
+					s.step("txn-commit", script.Parse(t, fmt.Sprintf("producer=%d:0 %s:%d", producer, place, step)))
 					if staged[producer] == nil {
 						staged[producer] = map[string]int{}
 					}
@@ -107,7 +108,7 @@ func TestOffsetsOfTransactionsAreWhatAReplayGives(t *testing.T) {
 				s.check()
 			}
 			for place, offset := range want {
-				topic, partition, _ := splitOffset(args{TB: t}, place)
+				topic, partition, _ := splitOffset(script.Args{TB: t}, place)
 				got, _ := s.cores[s.c.PartitionFor("g")].offsets.Get("g", topic, partition)
 				if got.Offset != int64(offset) {
 					t.Errorf("seed %d: %s is %d, want %d", seed, place, got.Offset, offset)

@@ -18,12 +18,12 @@ type batchBuilder struct {
 
 // build makes the batch that starts with out.records[first] and returns it and how
 // many records it holds. The batch is valid until the next call.
-func (b *batchBuilder) build(out *Effects, first, maxBytes int, nowMs int64) (batch []byte, n int, err error) {
-	n = fit(out, first, maxBytes)
+func (b *batchBuilder) build(out *Effects, first int, cfg *Config, nowMs int64) (batch []byte, n int, err error) {
+	n = fit(out, first, cfg.MaxBatchBytes)
 	if n == 0 {
 		s := out.records[first]
 		return nil, 0, fmt.Errorf("a record of %d bytes, a batch may have %d: %w",
-			s.keyLen+s.valueLen, maxBytes, protocol.RecordListTooLarge)
+			s.keyLen+s.valueLen, cfg.MaxBatchBytes, protocol.RecordListTooLarge)
 	}
 	spec := record.DefaultSpec()
 	if s := out.records[first]; s.txn != nil {
@@ -35,6 +35,7 @@ func (b *batchBuilder) build(out *Effects, first, maxBytes int, nowMs int64) (ba
 			return b.buf, n, nil
 		}
 	}
+	spec.Codec, spec.Level = cfg.Codec, cfg.Codec.DefaultLevel()
 	b.builder.Reset(spec)
 	for _, s := range out.records[first : first+n] {
 		key, value := out.keyValue(s)

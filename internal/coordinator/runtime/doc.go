@@ -19,9 +19,9 @@
 //   - Idle costs nothing. A shard has a goroutine only while it has work and a timer
 //     only while its core asked for one.
 //
-// Neighbours: the cores are internal/coordinator/group and, later, txn and share.
-// The log is behind the interface Log, which the server implements over
-// internal/broker/replica; time is behind the interface Clock.
+// Neighbours: the cores are coordinator/group, coordinator/txn and coordinator/share.
+// The log is behind the interface Log, which a replica.TopicLog is; time is behind the
+// interface Clock.
 //
 // Invariants: no lock is held while the log, a core or a callback runs; a call is
 // answered exactly once; after a shard was resigned none of its calls is answered

@@ -82,7 +82,7 @@ func (s *shard) flush(incarnation uint64, nowMs int64) bool {
 // of one event stay in one batch, if they fit into one.
 func (s *shard) write(leaderEpoch int32, nowMs int64) (end int64, err error) {
 	for first := 0; first < len(s.out.records); {
-		batch, n, err := s.batch.build(&s.out, first, s.rt.cfg.MaxBatchBytes, nowMs)
+		batch, n, err := s.batch.build(&s.out, first, &s.rt.cfg, nowMs)
 		if err != nil {
 			return 0, err
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -95,6 +96,9 @@ type Config struct {
 
 	// MaxBatchBytes is the largest batch to write (max.message.bytes of the topic).
 	MaxBatchBytes int
+
+	// Codec compresses the batches (offsets.topic.compression.codec).
+	Codec compress.Codec
 
 	// Logger takes the runtime's log lines.
 	Logger *slog.Logger

@@ -12,7 +12,9 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/coordinator/runtime/runtimetest"
+	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/record"
 )
 
 // call is an operation of the core below: "put k v", "get k", "wait k" (answered when
@@ -179,6 +181,35 @@ func TestEventsDrainedTogetherAreOneBatch(t *testing.T) {
 	f.Run()
 	if n := f.log.Batches(0); n != 1 {
 		t.Fatalf("%d batches were written for one drain, want 1", n)
+	}
+}
+
+func TestBatchesAreCompressedAndReadBack(t *testing.T) {
+	for codec := compress.None; codec <= compress.Zstd; codec++ {
+		f := newFixture(t)
+		f.Run()
+		cfg := f.config()
+		cfg.Codec = codec
+		for range 2 { // the second reads what the first wrote
+			rt := runtime.New(cfg)
+			rt.Elect(0, 1)
+			f.Run()
+			rt.Submit(0, &call{op: "get key19", reply: func(s string) { f.answers = append(f.answers, s) }})
+			f.Run()
+			rt.Submit(0, &call{op: "many 20", reply: func(string) {}})
+			f.Run()
+			rt.Resign(0, 2)
+			f.Run()
+			rt.Close()
+		}
+		f.expect(t, "", strings.Repeat("x", 100))
+		raw, err := f.log.Read(0, 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if batch, _, err := record.Next(raw); err != nil || batch.Codec() != codec {
+			t.Errorf("with codec %d a batch has codec %d, %v", codec, batch.Codec(), err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/kafka/compress"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -41,6 +42,8 @@ type Settings struct {
 	LoadBufferBytes int
 	// MaxBatchBytes is max.message.bytes of the topic.
 	MaxBatchBytes int
+	// Codec is share.coordinator.state.topic.compression.codec.
+	Codec compress.Codec
 }
 
 // DefaultSettings returns Kafka's defaults.
@@ -115,6 +118,7 @@ func build(cfg Config, wrap func(int32, *core) runtime.Core) *Coordinator {
 		WriteTimeoutMs:  cfg.Settings.WriteTimeoutMs,
 		LoadBufferBytes: cfg.Settings.LoadBufferBytes,
 		MaxBatchBytes:   cfg.Settings.MaxBatchBytes,
+		Codec:           cfg.Settings.Codec,
 		Logger:          cfg.Logger,
 	})
 	return c
@@ -173,48 +177,71 @@ func (c *Coordinator) Close() {
 	c.rt.Close()
 }
 
-// gather calls finish when as many parts are done as were begun.
-type gather struct {
-	left   atomic.Int64
-	finish func()
+// asking is a request that is asked share partition by share partition.
+type asking struct {
+	*runtime.Gather
+	c     *Coordinator
+	ctx   runtime.Context
+	group string
 }
 
-func newGather(finish func()) *gather {
-	g := &gather{finish: finish}
-	g.left.Store(1)
-	return g
+// asking has finish called when Done was and the last partition has its answer.
+func (c *Coordinator) asking(ctx runtime.Context, group string, finish func()) *asking {
+	return &asking{runtime.NewGather(1, finish), c, ctx, group}
 }
 
-func (g *gather) begin() { g.left.Add(1) }
+// answer points to what every result says of its partition.
+type answer struct {
+	partition *int32
+	code      *protocol.ErrorCode
+	text      **string
+}
 
-func (g *gather) done() {
-	if g.left.Add(-1) == 0 {
-		g.finish()
+// named returns the topics of a request; one without group asks for nothing.
+func named[T any](group string, topics []T) []T {
+	if group == "" {
+		return nil
 	}
+	return topics
+}
+
+// each asks about partitions of a topic. It returns their results, which are complete when
+// the whole request is. Blank is a result that says nothing.
+func each[P, R any](a *asking, topic protocol.UUID, partitions []P, number func(p *P) int32, blank R, of func(r *R) answer) []R {
+	results := make([]R, len(partitions))
+	for i := range partitions {
+		results[i] = blank
+		*of(&results[i]).partition = number(&partitions[i])
+		a.Add()
+		submit(a, key{a.group, topic, number(&partitions[i])}, &partitions[i], &results[i], of)
+	}
+	return results
 }
 
 // submit asks the core about one share partition and puts its answer into out.
-func submit[P, R any](c *Coordinator, ctx runtime.Context, k key, data *P, out *R, code *protocol.ErrorCode, text **string, all *gather,
-	refuse func(q *one[P], r *R, code protocol.ErrorCode)) {
-	all.begin()
-	retryMs := int64(firstRetryMs)
-	call := &runtime.Exchange[one[P], R]{Request: &one[P]{k, data}, Context: ctx, Refuse: refuse, Response: *out}
-	try := func() { c.rt.Submit(runtime.PartitionFor(k.String(), c.partitions.Load()), call) }
+func submit[P, R any](a *asking, k key, data *P, out *R, of func(r *R) answer) {
+	blank, retryMs := *out, int64(firstRetryMs)
+	call := &runtime.Exchange[one[P], R]{Request: &one[P]{k, data}, Context: a.ctx, Response: blank}
+	call.Refuse = func(_ *one[P], r *R, code protocol.ErrorCode) {
+		*r = blank
+		*of(r).code = code
+	}
+	try := func() { a.c.rt.Submit(runtime.PartitionFor(k.String(), a.c.partitions.Load()), call) }
 	call.Done = func(r *R) {
 		*out = *r
-		if *code == protocol.CoordinatorLoadInProgress && retryMs <= lastRetryMs && !c.closed.Load() {
+		told := of(out)
+		if *told.code == protocol.CoordinatorLoadInProgress && retryMs <= lastRetryMs && !a.c.closed.Load() {
 			// Soon it is loaded; whoever asks has somebody waiting.
-			*code = protocol.None
-			call.Response = *out
-			c.cfg.Clock.AfterFunc(retryMs, try)
+			call.Response = blank
+			a.c.cfg.Clock.AfterFunc(retryMs, try)
 			retryMs *= 2
 			return
 		}
-		if *code != protocol.None && *text == nil {
-			why := "The share coordinator cannot answer: " + code.String()
-			*text = &why
+		if *told.code != protocol.None && *told.text == nil {
+			why := "The share coordinator cannot answer: " + told.code.String()
+			*told.text = &why
 		}
-		all.done()
+		a.Done()
 	}
 	try()
 }
@@ -222,124 +249,79 @@ func submit[P, R any](c *Coordinator, ctx runtime.Context, k key, data *P, out *
 // InitializeShareGroupState begins share partitions.
 func (c *Coordinator) InitializeShareGroupState(ctx runtime.Context, req *protocol.InitializeShareGroupStateRequest, done func(*protocol.InitializeShareGroupStateResponse)) {
 	res := &protocol.InitializeShareGroupStateResponse{}
-	if req.GroupId == "" {
-		done(res)
-		return
+	a := c.asking(ctx, req.GroupId, func() { done(res) })
+	for _, t := range named(req.GroupId, req.Topics) {
+		res.Results = append(res.Results, protocol.InitializeShareGroupStateResponseInitializeStateResult{TopicId: t.TopicId, Partitions: each(a, t.TopicId, t.Partitions,
+			func(p *protocol.InitializeShareGroupStateRequestPartitionData) int32 { return p.Partition },
+			protocol.InitializeShareGroupStateResponsePartitionResult{},
+			func(r *protocol.InitializeShareGroupStateResponsePartitionResult) answer {
+				return answer{&r.Partition, &r.ErrorCode, &r.ErrorMessage}
+			},
+		)})
 	}
-	res.Results = make([]protocol.InitializeShareGroupStateResponseInitializeStateResult, len(req.Topics))
-	all := newGather(func() { done(res) })
-	for i := range req.Topics {
-		asked, result := &req.Topics[i], &res.Results[i]
-		result.TopicId = asked.TopicId
-		result.Partitions = make([]protocol.InitializeShareGroupStateResponsePartitionResult, len(asked.Partitions))
-		for j := range asked.Partitions {
-			p, out := &asked.Partitions[j], &result.Partitions[j]
-			out.Partition = p.Partition
-			submit(c, ctx, key{req.GroupId, asked.TopicId, p.Partition}, p, out, &out.ErrorCode, &out.ErrorMessage, all,
-				func(_ *one[protocol.InitializeShareGroupStateRequestPartitionData], r *protocol.InitializeShareGroupStateResponsePartitionResult, code protocol.ErrorCode) {
-					*r = protocol.InitializeShareGroupStateResponsePartitionResult{Partition: r.Partition, ErrorCode: code}
-				})
-		}
-	}
-	all.done()
+	a.Done()
 }
 
 // ReadShareGroupState tells what is remembered of share partitions.
 func (c *Coordinator) ReadShareGroupState(ctx runtime.Context, req *protocol.ReadShareGroupStateRequest, done func(*protocol.ReadShareGroupStateResponse)) {
 	res := &protocol.ReadShareGroupStateResponse{}
-	if req.GroupId == "" {
-		done(res)
-		return
+	a := c.asking(ctx, req.GroupId, func() { done(res) })
+	for _, t := range named(req.GroupId, req.Topics) {
+		res.Results = append(res.Results, protocol.ReadShareGroupStateResponseReadStateResult{TopicId: t.TopicId, Partitions: each(a, t.TopicId, t.Partitions,
+			func(p *protocol.ReadShareGroupStateRequestPartitionData) int32 { return p.Partition },
+			protocol.ReadShareGroupStateResponsePartitionResult{},
+			func(r *protocol.ReadShareGroupStateResponsePartitionResult) answer {
+				return answer{&r.Partition, &r.ErrorCode, &r.ErrorMessage}
+			},
+		)})
 	}
-	res.Results = make([]protocol.ReadShareGroupStateResponseReadStateResult, len(req.Topics))
-	all := newGather(func() { done(res) })
-	for i := range req.Topics {
-		asked, result := &req.Topics[i], &res.Results[i]
-		result.TopicId = asked.TopicId
-		result.Partitions = make([]protocol.ReadShareGroupStateResponsePartitionResult, len(asked.Partitions))
-		for j := range asked.Partitions {
-			p, out := &asked.Partitions[j], &result.Partitions[j]
-			out.Partition = p.Partition
-			submit(c, ctx, key{req.GroupId, asked.TopicId, p.Partition}, p, out, &out.ErrorCode, &out.ErrorMessage, all,
-				func(_ *one[protocol.ReadShareGroupStateRequestPartitionData], r *protocol.ReadShareGroupStateResponsePartitionResult, code protocol.ErrorCode) {
-					*r = protocol.ReadShareGroupStateResponsePartitionResult{Partition: r.Partition, ErrorCode: code}
-				})
-		}
-	}
-	all.done()
+	a.Done()
 }
 
 // WriteShareGroupState takes in what became of records.
 func (c *Coordinator) WriteShareGroupState(ctx runtime.Context, req *protocol.WriteShareGroupStateRequest, done func(*protocol.WriteShareGroupStateResponse)) {
 	res := &protocol.WriteShareGroupStateResponse{}
-	if req.GroupId == "" {
-		done(res)
-		return
+	a := c.asking(ctx, req.GroupId, func() { done(res) })
+	for _, t := range named(req.GroupId, req.Topics) {
+		res.Results = append(res.Results, protocol.WriteShareGroupStateResponseWriteStateResult{TopicId: t.TopicId, Partitions: each(a, t.TopicId, t.Partitions,
+			func(p *protocol.WriteShareGroupStateRequestPartitionData) int32 { return p.Partition },
+			protocol.WriteShareGroupStateResponsePartitionResult{},
+			func(r *protocol.WriteShareGroupStateResponsePartitionResult) answer {
+				return answer{&r.Partition, &r.ErrorCode, &r.ErrorMessage}
+			},
+		)})
 	}
-	res.Results = make([]protocol.WriteShareGroupStateResponseWriteStateResult, len(req.Topics))
-	all := newGather(func() { done(res) })
-	for i := range req.Topics {
-		asked, result := &req.Topics[i], &res.Results[i]
-		result.TopicId = asked.TopicId
-		result.Partitions = make([]protocol.WriteShareGroupStateResponsePartitionResult, len(asked.Partitions))
-		for j := range asked.Partitions {
-			p, out := &asked.Partitions[j], &result.Partitions[j]
-			out.Partition = p.Partition
-			submit(c, ctx, key{req.GroupId, asked.TopicId, p.Partition}, p, out, &out.ErrorCode, &out.ErrorMessage, all,
-				func(_ *one[protocol.WriteShareGroupStateRequestPartitionData], r *protocol.WriteShareGroupStateResponsePartitionResult, code protocol.ErrorCode) {
-					*r = protocol.WriteShareGroupStateResponsePartitionResult{Partition: r.Partition, ErrorCode: code}
-				})
-		}
-	}
-	all.done()
+	a.Done()
 }
 
 // DeleteShareGroupState forgets share partitions.
 func (c *Coordinator) DeleteShareGroupState(ctx runtime.Context, req *protocol.DeleteShareGroupStateRequest, done func(*protocol.DeleteShareGroupStateResponse)) {
 	res := &protocol.DeleteShareGroupStateResponse{}
-	if req.GroupId == "" {
-		done(res)
-		return
+	a := c.asking(ctx, req.GroupId, func() { done(res) })
+	for _, t := range named(req.GroupId, req.Topics) {
+		res.Results = append(res.Results, protocol.DeleteShareGroupStateResponseDeleteStateResult{TopicId: t.TopicId, Partitions: each(a, t.TopicId, t.Partitions,
+			func(p *protocol.DeleteShareGroupStateRequestPartitionData) int32 { return p.Partition },
+			protocol.DeleteShareGroupStateResponsePartitionResult{},
+			func(r *protocol.DeleteShareGroupStateResponsePartitionResult) answer {
+				return answer{&r.Partition, &r.ErrorCode, &r.ErrorMessage}
+			},
+		)})
 	}
-	res.Results = make([]protocol.DeleteShareGroupStateResponseDeleteStateResult, len(req.Topics))
-	all := newGather(func() { done(res) })
-	for i := range req.Topics {
-		asked, result := &req.Topics[i], &res.Results[i]
-		result.TopicId = asked.TopicId
-		result.Partitions = make([]protocol.DeleteShareGroupStateResponsePartitionResult, len(asked.Partitions))
-		for j := range asked.Partitions {
-			p, out := &asked.Partitions[j], &result.Partitions[j]
-			out.Partition = p.Partition
-			submit(c, ctx, key{req.GroupId, asked.TopicId, p.Partition}, p, out, &out.ErrorCode, &out.ErrorMessage, all,
-				func(_ *one[protocol.DeleteShareGroupStateRequestPartitionData], r *protocol.DeleteShareGroupStateResponsePartitionResult, code protocol.ErrorCode) {
-					*r = protocol.DeleteShareGroupStateResponsePartitionResult{Partition: r.Partition, ErrorCode: code}
-				})
-		}
-	}
-	all.done()
+	a.Done()
 }
 
 // ReadShareGroupStateSummary tells where share partitions begin.
 func (c *Coordinator) ReadShareGroupStateSummary(ctx runtime.Context, req *protocol.ReadShareGroupStateSummaryRequest, done func(*protocol.ReadShareGroupStateSummaryResponse)) {
 	res := &protocol.ReadShareGroupStateSummaryResponse{}
-	if req.GroupId == "" {
-		done(res)
-		return
+	a := c.asking(ctx, req.GroupId, func() { done(res) })
+	for _, t := range named(req.GroupId, req.Topics) {
+		res.Results = append(res.Results, protocol.ReadShareGroupStateSummaryResponseReadStateSummaryResult{TopicId: t.TopicId, Partitions: each(a, t.TopicId, t.Partitions,
+			func(p *protocol.ReadShareGroupStateSummaryRequestPartitionData) int32 { return p.Partition },
+			protocol.ReadShareGroupStateSummaryResponsePartitionResult{DeliveryCompleteCount: noCount},
+			func(r *protocol.ReadShareGroupStateSummaryResponsePartitionResult) answer {
+				return answer{&r.Partition, &r.ErrorCode, &r.ErrorMessage}
+			},
+		)})
 	}
-	res.Results = make([]protocol.ReadShareGroupStateSummaryResponseReadStateSummaryResult, len(req.Topics))
-	all := newGather(func() { done(res) })
-	for i := range req.Topics {
-		asked, result := &req.Topics[i], &res.Results[i]
-		result.TopicId = asked.TopicId
-		result.Partitions = make([]protocol.ReadShareGroupStateSummaryResponsePartitionResult, len(asked.Partitions))
-		for j := range asked.Partitions {
-			p, out := &asked.Partitions[j], &result.Partitions[j]
-			out.Partition, out.DeliveryCompleteCount = p.Partition, noCount
-			submit(c, ctx, key{req.GroupId, asked.TopicId, p.Partition}, p, out, &out.ErrorCode, &out.ErrorMessage, all,
-				func(_ *one[protocol.ReadShareGroupStateSummaryRequestPartitionData], r *protocol.ReadShareGroupStateSummaryResponsePartitionResult, code protocol.ErrorCode) {
-					*r = protocol.ReadShareGroupStateSummaryResponsePartitionResult{Partition: r.Partition, ErrorCode: code, DeliveryCompleteCount: noCount}
-				})
-		}
-	}
-	all.done()
+	a.Done()
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
 // TestCombineKeepsTheHighestRankOfEachOffset holds combine against every offset apart.
@@ -52,16 +53,16 @@ func TestMemoryIsWhatAReplayGives(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, func(s *Settings) { s.UpdatesPerSnapshot = rng.Int32N(5) })
-			s := &script{world: w}
+			s := &scene{world: w}
 			for range 120 {
 				group, partition := []string{"a", "b", "c:d"}[rng.IntN(3)], rng.IntN(3)
 				switch rng.IntN(12) {
 				case 0, 1:
-					s.step([]string{"initialize", group, fmt.Sprint("partition=", partition), fmt.Sprint("state=", rng.IntN(4)), fmt.Sprint("start=", rng.IntN(3)-1)})
+					s.step("initialize", script.Parse(t, fmt.Sprintf("%s partition=%d state=%d start=%d", group, partition, rng.IntN(4), rng.IntN(3)-1)))
 				case 2:
-					s.step([]string{"delete", group, fmt.Sprint("partition=", partition)})
+					s.step("delete", script.Parse(t, fmt.Sprintf("%s partition=%d", group, partition)))
 				case 3:
-					s.step([]string{"read", group, fmt.Sprint("partition=", partition), fmt.Sprint("leader=", rng.IntN(4))})
+					s.step("read", script.Parse(t, fmt.Sprintf("%s partition=%d leader=%d", group, partition, rng.IntN(4))))
 				case 4:
 					w.log.FailAppends(protocol.NotEnoughReplicas)
 				case 5:
@@ -72,10 +73,8 @@ func TestMemoryIsWhatAReplayGives(t *testing.T) {
 					w.Advance(rng.Int64N(400_000))
 				default:
 					first := rng.IntN(40)
-					s.step([]string{
-						"write", group, fmt.Sprint("partition=", partition), fmt.Sprint("leader=", rng.IntN(4)), fmt.Sprint("start=", rng.IntN(20)-1),
-						fmt.Sprint("complete=", rng.IntN(9)), fmt.Sprintf("%d-%d:%d:%d", first, first+rng.IntN(9), []int{0, 2, 4}[rng.IntN(3)], rng.IntN(4)),
-					})
+					s.step("write", script.Parse(t, fmt.Sprintf("%s partition=%d leader=%d start=%d complete=%d %d-%d:%d:%d", group, partition, rng.IntN(4), rng.IntN(20)-1,
+						rng.IntN(9), first, first+rng.IntN(9), []int{0, 2, 4}[rng.IntN(3)], rng.IntN(4))))
 				}
 				w.Run()
 				w.check()

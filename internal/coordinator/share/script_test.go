@@ -1,87 +1,31 @@
 package share
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/script"
 )
 
-var rewrite = flag.Bool("rewrite", false, "rewrite the scripts in testdata with what happens")
-
-// TestScripts plays testdata/*.txt: each line is a step, and indented is what came of it.
+// TestScripts plays testdata/*.txt: of each step what was answered until nothing moved any
+// more. After every step memory is held against a replay of the log.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			switch {
-			case got == string(want):
-			case *rewrite:
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			default:
-				t.Errorf("%s goes another way; it would now read:\n%s", file, got)
-			}
-		})
-	}
+	script.Run(t, func(t *testing.T, out *script.Output) func(op, args string) {
+		s := &scene{world: newWorld(t, func(c *Settings) { c.UpdatesPerSnapshot = 3 }), Output: out}
+		return func(op, args string) {
+			s.step(op, script.Parse(t, args))
+			s.Run()
+			s.check()
+		}
+	})
 }
 
-type script struct {
+type scene struct {
 	*world
-	out strings.Builder
-}
-
-func play(t *testing.T, text string) string {
-	s := &script{world: newWorld(t, func(c *Settings) { c.UpdatesPerSnapshot = 3 })}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "  ") {
-			continue
-		}
-		s.out.WriteString(line + "\n")
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		s.step(strings.Fields(line))
-		s.Run()
-		s.check()
-	}
-	return s.out.String()
-}
-
-func (s *script) say(format string, values ...any) { fmt.Fprintf(&s.out, "  "+format+"\n", values...) }
-
-func (s *script) num(text string) int64 {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return n
-}
-
-// arg returns the number behind name=, or otherwise.
-func (s *script) arg(words []string, name string, otherwise int64) int64 {
-	for _, w := range words {
-		if v, ok := strings.CutPrefix(w, name+"="); ok {
-			return s.num(v)
-		}
-	}
-	return otherwise
+	*script.Output
 }
 
 func told(code protocol.ErrorCode, text *string) string {
@@ -91,11 +35,11 @@ func told(code protocol.ErrorCode, text *string) string {
 	return code.String() + ": " + *text
 }
 
-// step plays one line: an operation, the group, and what else it needs.
-func (s *script) step(words []string) {
-	switch words[0] {
+// step plays an operation, of the group that is its first argument.
+func (s *scene) step(op string, a script.Args) {
+	switch op {
 	case "pass":
-		s.Advance(s.num(words[1]))
+		s.Advance(a.Number(a.Words[0]))
 	case "crash":
 		s.crash()
 	case "hold-log":
@@ -111,26 +55,26 @@ func (s *script) step(words []string) {
 	case "log":
 		for p := range int32(testPartitions) {
 			start, end, err := s.log.Range(p)
-			s.say("partition %d has %d to %d, %v", p, start, end, err)
+			s.Say("partition %d has %d to %d, %v", p, start, end, err)
 		}
 	default:
-		s.ask(words)
+		s.ask(op, a)
 	}
 }
 
-func (s *script) ask(words []string) {
-	group, partition, ctx := words[1], int32(s.arg(words, "partition", 0)), runtime.Context{Version: 1}
+func (s *scene) ask(op string, a script.Args) {
+	group, partition, ctx := a.Words[0], int32(a.Num("partition", 0)), runtime.Context{Version: 1}
 	topic := testTopic
-	topic[0] = byte(s.arg(words, "topic", 1))
-	state, leader, start := int32(s.arg(words, "state", -1)), int32(s.arg(words, "leader", -1)), s.arg(words, "start", -1)
-	switch words[0] {
+	topic[0] = byte(a.Num("topic", 1))
+	state, leader, start := int32(a.Num("state", -1)), int32(a.Num("leader", -1)), a.Num("start", -1)
+	switch op {
 	case "initialize":
 		req := &protocol.InitializeShareGroupStateRequest{GroupId: group, Topics: []protocol.InitializeShareGroupStateRequestInitializeStateData{{
 			TopicId: topic, Partitions: []protocol.InitializeShareGroupStateRequestPartitionData{{Partition: partition, StateEpoch: state, StartOffset: start}},
 		}}}
 		s.c.InitializeShareGroupState(ctx, req, func(r *protocol.InitializeShareGroupStateResponse) {
 			p := &r.Results[0].Partitions[0]
-			s.say("%s", told(p.ErrorCode, p.ErrorMessage))
+			s.Say("%s", told(p.ErrorCode, p.ErrorMessage))
 		})
 	case "read":
 		req := &protocol.ReadShareGroupStateRequest{GroupId: group, Topics: []protocol.ReadShareGroupStateRequestReadStateData{{
@@ -142,23 +86,21 @@ func (s *script) ask(words []string) {
 			for _, b := range p.StateBatches {
 				text += fmt.Sprintf(" %d-%d:%d:%d", b.FirstOffset, b.LastOffset, b.DeliveryState, b.DeliveryCount)
 			}
-			s.say("%s state=%d start=%d%s", told(p.ErrorCode, p.ErrorMessage), p.StateEpoch, p.StartOffset, text)
+			s.Say("%s state=%d start=%d%s", told(p.ErrorCode, p.ErrorMessage), p.StateEpoch, p.StartOffset, text)
 		})
 	case "write":
 		data := protocol.WriteShareGroupStateRequestPartitionData{
-			Partition: partition, StateEpoch: state, LeaderEpoch: leader, StartOffset: start, DeliveryCompleteCount: int32(s.arg(words, "complete", 0)),
+			Partition: partition, StateEpoch: state, LeaderEpoch: leader, StartOffset: start, DeliveryCompleteCount: int32(a.Num("complete", 0)),
 		}
-		for _, w := range words[2:] {
-			if !strings.Contains(w, "=") {
-				data.StateBatches = append(data.StateBatches, s.batch(w))
-			}
+		for _, w := range a.Words[1:] {
+			data.StateBatches = append(data.StateBatches, batch(a, w))
 		}
 		req := &protocol.WriteShareGroupStateRequest{GroupId: group, Topics: []protocol.WriteShareGroupStateRequestWriteStateData{{
 			TopicId: topic, Partitions: []protocol.WriteShareGroupStateRequestPartitionData{data},
 		}}}
 		s.c.WriteShareGroupState(ctx, req, func(r *protocol.WriteShareGroupStateResponse) {
 			p := &r.Results[0].Partitions[0]
-			s.say("%s", told(p.ErrorCode, p.ErrorMessage))
+			s.Say("%s", told(p.ErrorCode, p.ErrorMessage))
 		})
 	case "delete":
 		req := &protocol.DeleteShareGroupStateRequest{GroupId: group, Topics: []protocol.DeleteShareGroupStateRequestDeleteStateData{{
@@ -166,7 +108,7 @@ func (s *script) ask(words []string) {
 		}}}
 		s.c.DeleteShareGroupState(ctx, req, func(r *protocol.DeleteShareGroupStateResponse) {
 			p := &r.Results[0].Partitions[0]
-			s.say("%s", told(p.ErrorCode, p.ErrorMessage))
+			s.Say("%s", told(p.ErrorCode, p.ErrorMessage))
 		})
 	case "summary":
 		req := &protocol.ReadShareGroupStateSummaryRequest{GroupId: group, Topics: []protocol.ReadShareGroupStateSummaryRequestReadStateSummaryData{{
@@ -174,18 +116,18 @@ func (s *script) ask(words []string) {
 		}}}
 		s.c.ReadShareGroupStateSummary(ctx, req, func(r *protocol.ReadShareGroupStateSummaryResponse) {
 			p := &r.Results[0].Partitions[0]
-			s.say("%s state=%d leader=%d start=%d complete=%d", told(p.ErrorCode, p.ErrorMessage), p.StateEpoch, p.LeaderEpoch, p.StartOffset, p.DeliveryCompleteCount)
+			s.Say("%s state=%d leader=%d start=%d complete=%d", told(p.ErrorCode, p.ErrorMessage), p.StateEpoch, p.LeaderEpoch, p.StartOffset, p.DeliveryCompleteCount)
 		})
 	default:
-		s.t.Fatalf("unknown step %q", words[0])
+		a.Fatalf("unknown step %q", op)
 	}
 }
 
 // batch reads "10-19:2:1": offsets, state, deliveries.
-func (s *script) batch(text string) protocol.WriteShareGroupStateRequestStateBatch {
+func batch(a script.Args, text string) protocol.WriteShareGroupStateRequestStateBatch {
 	parts := strings.Split(text, ":")
 	first, last, _ := strings.Cut(parts[0], "-")
 	return protocol.WriteShareGroupStateRequestStateBatch{
-		FirstOffset: s.num(first), LastOffset: s.num(last), DeliveryState: int8(s.num(parts[1])), DeliveryCount: int16(s.num(parts[2])),
+		FirstOffset: a.Number(first), LastOffset: a.Number(last), DeliveryState: int8(a.Number(parts[1])), DeliveryCount: int16(a.Number(parts[2])),
 	}
 }

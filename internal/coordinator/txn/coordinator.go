@@ -267,13 +267,13 @@ func (c *Coordinator) EndTxn(ctx runtime.Context, req *protocol.EndTxnRequest, d
 func (c *Coordinator) Describe(ctx runtime.Context, req *protocol.DescribeTransactionsRequest, done func(*protocol.DescribeTransactionsResponse)) {
 	res := &protocol.DescribeTransactionsResponse{}
 	res.TransactionStates = make([]protocol.DescribeTransactionsResponseTransactionState, len(req.TransactionalIds))
-	all := newGather(len(req.TransactionalIds), func() { done(res) })
+	all := runtime.NewGather(len(req.TransactionalIds), func() { done(res) })
 	for i := range req.TransactionalIds {
 		id := &req.TransactionalIds[i]
 		call := &describeCall{Request: id, Context: ctx, Refuse: refuseDescribe}
 		call.Done = func(r *protocol.DescribeTransactionsResponseTransactionState) {
 			res.TransactionStates[i] = *r
-			all.done()
+			all.Done()
 		}
 		if *id == "" || len(*id) > MaxIDBytes {
 			call.Fail(protocol.InvalidRequest)
@@ -314,7 +314,7 @@ func (c *Coordinator) List(ctx runtime.Context, req *protocol.ListTransactionsRe
 func (c *Coordinator) gatherLists(ctx runtime.Context, f *filter, res *protocol.ListTransactionsResponse, done func(*protocol.ListTransactionsResponse)) {
 	partitions := c.rt.Partitions()
 	parts := make([]protocol.ListTransactionsResponse, len(partitions))
-	all := newGather(len(partitions), func() {
+	all := runtime.NewGather(len(partitions), func() {
 		for i := range parts {
 			if code := parts[i].ErrorCode; code == protocol.CoordinatorLoadInProgress {
 				res.ErrorCode, res.TransactionStates = code, nil
@@ -327,28 +327,7 @@ func (c *Coordinator) gatherLists(ctx runtime.Context, f *filter, res *protocol.
 	for i, partition := range partitions {
 		c.rt.Submit(partition, &listCall{Request: f, Context: ctx, Refuse: refuseList, Done: func(r *protocol.ListTransactionsResponse) {
 			parts[i] = *r
-			all.done()
+			all.Done()
 		}})
-	}
-}
-
-// gather calls finish when n parts are done.
-type gather struct {
-	left   atomic.Int64
-	finish func()
-}
-
-func newGather(n int, finish func()) *gather {
-	g := &gather{finish: finish}
-	g.left.Store(int64(n))
-	if n == 0 {
-		finish()
-	}
-	return g
-}
-
-func (g *gather) done() {
-	if g.left.Add(-1) == 0 {
-		g.finish()
 	}
 }

@@ -10,9 +10,17 @@ import (
 // broker, or (perBroker false) as the cluster's default.
 func CheckDynamic(name, value string, perBroker bool) error {
 	k, ok := Lookup(BrokerScope, name)
+	if base, prefixed := listenerSetting(name); prefixed {
+		if !perBroker && !slices.Contains(listenerForAll, base.Name) {
+			return notForAll(name, value)
+		}
+		return base.Check(value)
+	}
 	switch {
 	case !ok && isPrefixed(name) && perBroker:
 		return nil
+	case !ok && isPrefixed(name):
+		return notForAll(name, value)
 	case !ok:
 		return unknown(BrokerScope, name)
 	case k.Mode == ReadOnly:
@@ -28,11 +36,15 @@ func CheckDynamic(name, value string, perBroker bool) error {
 		return &InvalidError{Key: name, Value: value, Problem: "Cannot update these configs dynamically: [" + name + "]",
 			Help: "listeners do not change while a node runs: set it in server.properties and restart the node"}
 	case k.Mode == PerBroker && !perBroker:
-		return &InvalidError{Key: name, Value: value,
-			Problem: "Cannot update these configs at default cluster level, broker id must be specified: [" + name + "]",
-			Help:    "name the broker"}
+		return notForAll(name, value)
 	}
 	return k.Check(value)
+}
+
+func notForAll(name, value string) error {
+	return &InvalidError{Key: name, Value: value,
+		Problem: "Cannot update these configs at default cluster level, broker id must be specified: [" + name + "]",
+		Help:    "name the broker"}
 }
 
 // listenerOnly reports whether a setting changes dynamically only for one

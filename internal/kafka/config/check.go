@@ -91,16 +91,20 @@ func typeComplaint(t Type, value string) string {
 	return ""
 }
 
-// splitList separates a LIST value at its commas; blanks around items go, and an
-// empty value is an empty list.
+// splitList separates a LIST value at its commas; blanks around items go, an item that
+// is named again is left out as in Kafka, and an empty value is an empty list.
 func splitList(value string) []string {
 	value = strings.TrimSpace(value)
 	if value == "" {
 		return nil
 	}
-	items := strings.Split(value, ",")
-	for i := range items {
-		items[i] = strings.TrimSpace(items[i])
+	var items []string
+	seen := map[string]bool{}
+	for item := range strings.SplitSeq(value, ",") {
+		if item = strings.TrimSpace(item); !seen[item] {
+			seen[item] = true
+			items = append(items, item)
+		}
 	}
 	return items
 }

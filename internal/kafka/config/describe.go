@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Synonym is one of the layered values an [Entry] is made of.
@@ -40,20 +41,54 @@ func (v Values) DescribeBroker(names []string) []Entry {
 			out = append(out, v.brokerEntry(k))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(v.static)) {
-		if _, known := Lookup(BrokerScope, name); !known && (names == nil || slices.Contains(names, name)) {
-			synonym := Synonym{Name: name, Null: true, Source: StaticBrokerConfig}
-			out = append(out, Entry{Name: name, Null: true, Source: StaticBrokerConfig, ReadOnly: true, Sensitive: true, Synonyms: []Synonym{synonym}})
+	for _, name := range v.otherNames() {
+		if names != nil && !slices.Contains(names, name) {
+			continue
 		}
+		if k, ok := listenerSetting(name); ok {
+			out = append(out, v.brokerEntry(&Key{Name: name, Type: k.Type, Doc: k.Documentation()}))
+			continue
+		}
+		synonym := Synonym{Name: name, Null: true, Source: StaticBrokerConfig}
+		out = append(out, Entry{Name: name, Null: true, Source: StaticBrokerConfig, ReadOnly: true, Sensitive: true, Synonyms: []Synonym{synonym}})
 	}
 	return out
 }
 
+// otherNames returns what is set of names that are not in the table, dynamically only
+// for single listeners.
+func (v Values) otherNames() []string {
+	names := map[string]bool{}
+	for name := range v.static {
+		names[name] = true
+	}
+	for _, layer := range []map[string]string{v.perBroker, v.clusterDefault} {
+		for name := range layer {
+			if _, ok := listenerSetting(name); ok {
+				names[name] = true
+			}
+		}
+	}
+	maps.DeleteFunc(names, func(name string, _ bool) bool {
+		_, known := Lookup(BrokerScope, name)
+		return known
+	})
+	return slices.Sorted(maps.Keys(names))
+}
+
+// shown returns a value as it is understood: a list without blanks and repetitions.
+func (k *Key) shown(value string) string {
+	if k.Type == List {
+		return strings.Join(splitList(value), ",")
+	}
+	return value
+}
+
 func (v Values) brokerEntry(k *Key) Entry {
-	e := Entry{Name: k.Name, Type: k.Type, ReadOnly: k.Mode == ReadOnly, Sensitive: k.Sensitive(), Doc: k.Doc, Source: DefaultConfig}
+	e := Entry{Name: k.Name, Type: k.Type, ReadOnly: k.Mode == ReadOnly, Sensitive: k.Sensitive(), Doc: k.Documentation(), Source: DefaultConfig}
 	value, _, ok := v.Lookup(k.Name)
 	if e.Null = !ok || k.Sensitive(); !e.Null {
-		e.Value = value
+		e.Value = k.shown(value)
 	}
 	e.Synonyms = v.synonyms(k.Name)
 	if len(e.Synonyms) > 0 {
@@ -73,7 +108,7 @@ func (v Values) DescribeClusterDefault(names []string) []Entry {
 		}
 		e := v.brokerEntry(k)
 		if !k.Sensitive() {
-			e.Value, e.Null = v.clusterDefault[name], false
+			e.Value, e.Null = k.shown(v.clusterDefault[name]), false
 		}
 		e.Synonyms = slices.DeleteFunc(e.Synonyms, func(s Synonym) bool { return s.Source != DynamicDefaultBrokerConfig })
 		e.Source = DynamicDefaultBrokerConfig
@@ -90,7 +125,7 @@ func (v Values) synonyms(name string) []Synonym {
 	var out []Synonym
 	add := func(name, value string, source Source) {
 		s := Synonym{Name: name, Value: value, Source: source}
-		if k, ok := Lookup(BrokerScope, name); ok && k.Sensitive() {
+		if k, ok := brokerKey(name); ok && k.Sensitive() {
 			s.Value, s.Null = "", true
 		}
 		out = append(out, s)
@@ -140,17 +175,18 @@ func (v Values) DescribeClientMetrics(overrides map[string]string, names []strin
 func (v Values) describe(scope Scope, source Source, overrides map[string]string, names []string) []Entry {
 	var out []Entry
 	for _, k := range table[scope] {
-		if k.Hidden || names != nil && !slices.Contains(names, k.Name) {
+		value, overridden := overrides[k.Name]
+		if k.Hidden && !overridden || names != nil && !slices.Contains(names, k.Name) {
 			continue
 		}
-		e := Entry{Name: k.Name, Type: k.Type, Doc: k.Doc, Source: DefaultConfig, Value: v.inherited(k)}
+		e := Entry{Name: k.Name, Type: k.Type, Doc: k.Documentation(), Source: DefaultConfig, Value: v.inherited(k)}
 		if k.Broker != "" {
 			e.Synonyms = v.synonyms(k.Broker)
 		} else if scope == GroupScope {
 			e.Synonyms = []Synonym{{Name: k.Name, Value: k.Default, Source: DefaultConfig}}
 		}
-		if value, ok := overrides[k.Name]; ok {
-			e.Value = value
+		if overridden {
+			e.Value = k.shown(value)
 			e.Synonyms = slices.Insert(e.Synonyms, 0, Synonym{Name: k.Name, Value: value, Source: source})
 		}
 		if len(e.Synonyms) > 0 {

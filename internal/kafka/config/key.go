@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Type is the type of a setting's value. The numbers are those of the
 // ConfigType field of DescribeConfigs responses.
@@ -95,6 +98,20 @@ type Key struct {
 
 // Sensitive reports whether the value must never be shown.
 func (k *Key) Sensitive() bool { return k.Type == Password }
+
+// Documentation returns what the setting means, and that it has no effect if so.
+func (k *Key) Documentation() string {
+	doc := k.Doc
+	if k.Status != Honoured {
+		status := k.Status.String()
+		doc += " " + strings.ToUpper(status[:1]) + status[1:]
+		if k.Why != "" {
+			doc += ": " + k.Why
+		}
+		doc += "."
+	}
+	return doc
+}
 
 // Own reports whether the setting is Naru's own and unknown to Apache Kafka.
 func (k *Key) Own() bool { return len(k.Name) > 5 && k.Name[:5] == "naru." }

@@ -13,7 +13,7 @@ var clientMetricsKeys = []Key{
 		Doc: "Milliseconds between two pushes of a subscribed client."},
 	{Name: "match", Type: List, Scope: ClientMetricsScope, Valid: clientMatch(),
 		Doc: "Which clients the subscription selects, as pairs of client attribute and regular expression (RE2), such as client_software_name=apache-kafka-java; all of them must match as a whole. Empty selects every client."},
-	{Name: "metrics", Type: List, Scope: ClientMetricsScope, Valid: distinct(),
+	{Name: "metrics", Type: List, Scope: ClientMetricsScope, Valid: anyList(),
 		Doc: "Prefixes of the metric names that the selected clients push; * is all."},
 }
 
@@ -57,9 +57,6 @@ func ParseMatch(value string) (map[string]*regexp.Regexp, error) {
 func clientMatch() Rule {
 	return Rule{"pairs attribute=expression separated by commas, with the attributes " + strings.Join(clientAttributes, ", "),
 		func(name, value string) string {
-			if complaint := distinct().check(name, value); complaint != "" {
-				return complaint
-			}
 			if _, err := ParseMatch(value); err != nil {
 				return err.Error()
 			}

@@ -4,7 +4,7 @@ package config
 var consumerGroupKeys = []Key{
 	{Name: "group.consumer.assignment.interval.ms", Type: Int, Default: "1000", Mode: ClusterWide, Valid: atLeast(0),
 		Doc: "Fewest milliseconds between two computations of a group's assignment, for consumer groups without a value of their own."},
-	{Name: "group.consumer.assignors", Type: List, Default: "uniform,range", Valid: someDistinct(),
+	{Name: "group.consumer.assignors", Type: List, Default: "uniform,range", Valid: someList(),
 		Doc: "Assignors that consumer groups may use, the default first."},
 	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Valid: atLeast(1),
 		Doc: "Milliseconds between the heartbeats a member is asked to send, for consumer groups without a value of their own."},

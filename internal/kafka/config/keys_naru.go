@@ -16,5 +16,5 @@ var naruKeys = []Key{
 	{Name: "naru.disk.reserve.bytes", Type: Long, Default: "16777216", Valid: atLeast(0),
 		Doc: "Bytes set aside in each log directory so that a node whose disk is full can still delete, shut down and start. 0 sets nothing aside."},
 	{Name: "naru.disk.min.free.bytes", Type: Long, Default: "67108864", Valid: atLeast(0),
-		Doc: "When a log directory's file system has fewer bytes free, appends are refused with a retriable storage error while reads, deletion and retention go on; they are taken again when there is room. 0 waits until the disk is full."},
+		Doc: "When a log directory's file system has fewer bytes free, what clients produce is refused with a retriable storage error while reads, deletion and retention go on, as do groups and transactions until an eighth of it is left; all is taken again when there is room. 0 waits until the disk is full."},
 }

@@ -10,7 +10,7 @@ var quorumKeys = []Key{
 		Doc: "Where the broker stands, such as a rack or zone; clients see it, and replicas are spread over it."},
 	{Name: "broker.session.timeout.ms", Type: Int, Default: "9000",
 		Doc: "Milliseconds without heartbeat after which the controller takes a broker for gone."},
-	{Name: "controller.listener.names", Type: List, Unset: true, Valid: someDistinct(),
+	{Name: "controller.listener.names", Type: List, Unset: true, Valid: someList(),
 		Doc: "Listeners the controllers use, separated by commas; clients are not told about them."},
 	{Name: "controller.quorum.append.linger.ms", Type: Int, Default: "25", Valid: atLeast(0), Status: Accepted,
 		Why: "writes that wait are joined without waiting",

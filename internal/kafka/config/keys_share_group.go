@@ -2,9 +2,13 @@ package config
 
 // shareGroupKeys: share groups (KIP-932).
 var shareGroupKeys = []Key{
+	{Name: "errors.deadletterqueue.auto.create.topics.enable", Type: Boolean, Default: "false", Mode: ClusterWide,
+		Doc: "Whether a share group's dead-letter topic is created when the first dead letter is to be written and there is none (KIP-1191)."},
+	{Name: "errors.deadletterqueue.topic.name.prefix", Type: String, Default: "dlq.", Mode: ClusterWide,
+		Doc: "What the names of dead-letter topics must begin with; others are not written to (KIP-1191)."},
 	{Name: "group.share.assignment.interval.ms", Type: Int, Default: "1000", Mode: ClusterWide, Valid: atLeast(0),
 		Doc: "Fewest milliseconds between two computations of a group's assignment, for share groups without a value of their own."},
-	{Name: "group.share.assignors", Type: List, Default: "simple", Valid: someDistinct(), Status: Accepted,
+	{Name: "group.share.assignors", Type: List, Default: "simple", Valid: someList(), Status: Accepted,
 		Why: "there is only one, simple",
 		Doc: "Assignor of share groups."},
 	{Name: "group.share.delivery.count.limit", Type: Int, Default: "5", Valid: between(2, 10),
@@ -55,9 +59,8 @@ var shareGroupKeys = []Key{
 		Doc: "Bytes read at once while loading the state of share groups."},
 	{Name: "share.coordinator.snapshot.update.records.per.snapshot", Type: Int, Default: "500", Valid: between(0, 500),
 		Doc: "Changes of a share partition's state between two writes in full."},
-	{Name: "share.coordinator.state.topic.compression.codec", Type: Int, Default: "0", Status: NotServed,
-		Why: "share state is written uncompressed",
-		Doc: "Compression of the share state topic by number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."},
+	{Name: "share.coordinator.state.topic.compression.codec", Type: Int, Default: "0", Valid: compressionNumber(),
+		Doc: "Compression of what is written to the share state topic by number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd."},
 	{Name: "share.coordinator.state.topic.min.isr", Type: Short, Default: "2", Valid: atLeast(1),
 		Doc: "In-sync replicas the share state topic needs for a write."},
 	{Name: "share.coordinator.state.topic.num.partitions", Type: Int, Default: "50", Valid: atLeast(1),

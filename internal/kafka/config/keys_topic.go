@@ -14,6 +14,8 @@ var topicKeys = []Key{
 		Doc: "Effort of zstd when the broker compresses, -131072 (fast) to 22 (small)."},
 	{Name: "delete.retention.ms", Type: Long, Default: "86400000", Scope: TopicScope, Broker: "log.cleaner.delete.retention.ms", Valid: atLeast(0),
 		Doc: "Milliseconds a compacted log keeps the marker of a deleted key after cleaning, so that a slow reader still sees the deletion."},
+	{Name: "errors.deadletterqueue.group.enable", Type: Boolean, Default: "false", Scope: TopicScope,
+		Doc: "Whether share groups may use the topic as their dead-letter topic (KIP-1191)."},
 	{Name: "file.delete.delay.ms", Type: Long, Default: "60000", Scope: TopicScope, Broker: "log.segment.delete.delay.ms", Valid: atLeast(0),
 		Doc: "Milliseconds between taking a segment out of the log and removing its file."},
 	{Name: "flush.messages", Type: Long, Default: "9223372036854775807", Scope: TopicScope, Broker: "log.flush.interval.messages", Valid: atLeast(1),

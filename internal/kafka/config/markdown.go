@@ -35,10 +35,13 @@ const pageHead = `# Configuration
 <!-- Generated from internal/kafka/config: change it there, then run
      go test ./internal/kafka/config -run Page -update -->
 
-Settings have Apache Kafka 4.3.1's names, types, defaults and synonyms. ` + "`naru start server.properties`" + ` reads
+Settings have Apache Kafka 4.3.1's names, types, defaults and synonyms, and those of dead-letter topics 4.4's. ` + "`naru start server.properties`" + ` reads
 a Java properties file; ` + "`--override key=value`" + ` goes before the file. An unknown name is a warning with the
 nearest right one, a value that is not allowed is an error. A value counts in this order: set for the one topic or
 group, set for this broker, set for the whole cluster, ` + "`server.properties`" + `, default.
+
+Settings that contradict each other are refused as well. A setting of one listener is written
+` + "`listener.name.<listener in lower case>.<setting>`" + `: ` + "`max.connections`" + ` and ` + "`max.connection.creation.rate`" + ` may be.
 
 `
 

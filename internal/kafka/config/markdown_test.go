@@ -1,32 +1,14 @@
 package config
 
 import (
-	"flag"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/naru-stream/naru/internal/script"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/configuration.md")
-
-const page = "../../../docs/configuration.md"
-
 func TestConfigurationPageIsTheTable(t *testing.T) {
-	if *update {
-		if err := os.MkdirAll("../../../docs", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(page, []byte(Markdown()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != Markdown() {
-		t.Error("docs/configuration.md is not what the table says: run go test ./internal/kafka/config -run Page -update")
-	}
+	script.Golden(t, "../../../docs/configuration.md", Markdown())
 }
 
 func TestEverySettingSaysWhatItMeans(t *testing.T) {

@@ -17,10 +17,6 @@ type Rule struct {
 	check func(name, value string) string
 }
 
-// Allowed says in words what values the rule allows; it is empty for the zero
-// Rule.
-func (r Rule) Allowed() string { return r.allowed }
-
 func (r Rule) complaint(name, value string) string {
 	if r.check == nil {
 		return ""
@@ -93,35 +89,32 @@ func oneOfFold(values ...string) Rule {
 	}}
 }
 
-// distinct allows lists without duplicates.
-func distinct() Rule {
-	return Rule{"values separated by commas, each once", func(name, value string) string {
-		items := splitList(value)
-		for i, item := range items {
-			if slices.Contains(items[:i], item) {
-				return fmt.Sprintf("Configuration '%s' values must not be duplicated.", name)
-			}
+// deadLetterTopic allows names that are not an internal topic's.
+func deadLetterTopic() Rule {
+	return Rule{"a topic's name that does not begin with __", func(name, value string) string {
+		if strings.HasPrefix(value, "__") {
+			return name + ": DLQ topic name must not start with '__'"
 		}
 		return ""
 	}}
 }
 
-// someDistinct allows lists without duplicates that are not empty.
-func someDistinct() Rule {
-	return Rule{"one or more values separated by commas, each once", func(name, value string) string {
+// anyList allows every list. What a list names twice counts once.
+func anyList() Rule { return Rule{"values separated by commas", nil} }
+
+// someList allows lists that are not empty.
+func someList() Rule {
+	return Rule{"one or more values separated by commas", func(name, value string) string {
 		if len(splitList(value)) == 0 {
 			return fmt.Sprintf("Configuration '%s' must not be empty. Valid values include: any non-empty value", name)
 		}
-		return distinct().check(name, value)
+		return ""
 	}}
 }
 
-// listOf allows lists of the values, without duplicates.
+// listOf allows lists of the values.
 func listOf(values ...string) Rule {
 	return Rule{"a list of " + strings.Join(values, ", "), func(name, value string) string {
-		if complaint := distinct().check(name, value); complaint != "" {
-			return complaint
-		}
 		for _, item := range splitList(value) {
 			if complaint := oneOf(values...).check(name, item); complaint != "" {
 				return complaint
@@ -187,6 +180,16 @@ func offsetReset() Rule {
 // compressionName allows the values of compression.type.
 func compressionName() Rule {
 	return oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
+}
+
+// compressionNumber allows the numbers of the codecs.
+func compressionNumber() Rule {
+	return Rule{"0 to 4", func(_, value string) string {
+		if n, err := strconv.Atoi(value); err != nil || n < 0 || n > 4 {
+			return "Unknown compression type id: " + value
+		}
+		return ""
+	}}
 }
 
 // durabilityMode allows the values of naru.durability.

@@ -28,8 +28,11 @@ func assemble(subjects ...[]Key) ([scopes][]*Key, [scopes]map[string]*Key) {
 
 // brokerSynonyms returns the broker settings that can supply the value of one
 // of them, the strongest first: three units for retention, two for rolling, and
-// the flush interval with its scheduler.
+// the flush interval with its scheduler; for a single listener's that of all listeners.
 func brokerSynonyms(name string) []string {
+	if k, ok := listenerSetting(name); ok {
+		return []string{name, k.Name}
+	}
 	for _, family := range families {
 		if slices.Contains(family.names, name) && !family.onlyFirst || family.names[0] == name {
 			return family.names

@@ -19,11 +19,13 @@ type Topic struct {
 	CompressionType                      string
 	CompressionZstdLevel                 int32
 	DeleteRetentionMs                    int64
+	ErrorsDeadletterqueueGroupEnable     bool
 	FileDeleteDelayMs                    int64
 	FlushMessages                        int64
 	FlushMs                              int64
 	FollowerReplicationThrottledReplicas []string
 	IndexIntervalBytes                   int32
+	InternalSegmentBytes                 int32 // 0 unless it is set
 	LeaderReplicationThrottledReplicas   []string
 	LocalRetentionBytes                  int64
 	LocalRetentionMs                     int64
@@ -90,6 +92,14 @@ func ResolveTopic(overrides map[string]string, broker Values) (Topic, error) {
 	return t, errors.Join(errs...)
 }
 
+// SegmentSize returns how large a segment gets, in bytes.
+func (t *Topic) SegmentSize() int32 {
+	if t.InternalSegmentBytes > 0 {
+		return t.InternalSegmentBytes
+	}
+	return t.SegmentBytes
+}
+
 // topicDefault returns the text of what a topic setting is without override.
 func (v Values) topicDefault(name string) string {
 	k, ok := Lookup(TopicScope, name)
@@ -137,6 +147,34 @@ func (t *Topic) contradiction() error {
 				t.MinCompactionLagMs, t.MaxCompactionLagMs),
 		}
 	}
+	if !t.RemoteStorageEnable {
+		return nil
+	}
+	if len(t.CleanupPolicy) > 0 && (len(t.CleanupPolicy) > 1 || !t.Deletes()) {
+		return &InvalidError{
+			Key: "remote.storage.enable", Value: "true",
+			Problem: "Remote log storage only supports topics with cleanup.policy=delete or cleanup.policy being an empty list.",
+		}
+	}
+	for _, kept := range []struct {
+		local, whole string
+		n, of        int64
+	}{
+		{"local.retention.bytes", "retention.bytes", t.LocalRetentionBytes, t.RetentionBytes},
+		{"local.retention.ms", "retention.ms", t.LocalRetentionMs, t.RetentionMs},
+	} {
+		value := strconv.FormatInt(kept.n, 10)
+		problem := localComplaint(kept.n, kept.of, kept.whole)
+		if problem != "" {
+			problem = invalidValue(kept.local, value, problem)
+		} else if t.RemoteLogCopyDisable && kept.n != -2 && kept.n != kept.of {
+			problem = fmt.Sprintf("When `remote.log.copy.disable` is set to true, the `%s` and `%s` must be set to the identical value"+
+				" because there will be no more logs copied to the remote storage.", kept.local, kept.whole)
+		}
+		if problem != "" {
+			return &InvalidError{Key: kept.local, Value: value, Problem: problem}
+		}
+	}
 	return nil
 }
 
@@ -153,11 +191,13 @@ var topicFields = []topicField{
 	{"compression.type", text(func(t *Topic) *string { return &t.CompressionType })},
 	{"compression.zstd.level", int32s(func(t *Topic) *int32 { return &t.CompressionZstdLevel })},
 	{"delete.retention.ms", int64s(func(t *Topic) *int64 { return &t.DeleteRetentionMs })},
+	{"errors.deadletterqueue.group.enable", boolean(func(t *Topic) *bool { return &t.ErrorsDeadletterqueueGroupEnable })},
 	{"file.delete.delay.ms", int64s(func(t *Topic) *int64 { return &t.FileDeleteDelayMs })},
 	{"flush.messages", int64s(func(t *Topic) *int64 { return &t.FlushMessages })},
 	{"flush.ms", int64s(func(t *Topic) *int64 { return &t.FlushMs })},
 	{"follower.replication.throttled.replicas", list(func(t *Topic) *[]string { return &t.FollowerReplicationThrottledReplicas })},
 	{"index.interval.bytes", int32s(func(t *Topic) *int32 { return &t.IndexIntervalBytes })},
+	{"internal.segment.bytes", int32s(func(t *Topic) *int32 { return &t.InternalSegmentBytes })},
 	{"leader.replication.throttled.replicas", list(func(t *Topic) *[]string { return &t.LeaderReplicationThrottledReplicas })},
 	{"local.retention.bytes", int64s(func(t *Topic) *int64 { return &t.LocalRetentionBytes })},
 	{"local.retention.ms", int64s(func(t *Topic) *int64 { return &t.LocalRetentionMs })},
@@ -197,10 +237,13 @@ func boolean(field func(*Topic) *bool) func(*Topic, string) {
 }
 
 func int32s(field func(*Topic) *int32) func(*Topic, string) {
-	return func(t *Topic, s string) {
-		n, _ := strconv.ParseInt(s, 10, 32)
-		*field(t) = int32(n)
-	}
+	return func(t *Topic, s string) { *field(t) = parseInt32(s) }
+}
+
+// parseInt32 reads the text of an INT setting that was checked before.
+func parseInt32(s string) int32 {
+	n, _ := strconv.ParseInt(strings.TrimSpace(s), 10, 32)
+	return int32(n)
 }
 
 func int64s(field func(*Topic) *int64) func(*Topic, string) {

@@ -49,9 +49,19 @@ type Values struct {
 
 // NewValues takes the settings of server.properties. Names that are not in the
 // table are kept (Kafka shows them too) and not complained about here, see
-// [Unknown]; the error joins one [*InvalidError] for each bad value.
+// [Unknown]; the error joins one [*InvalidError] for each bad value, or says which
+// settings contradict each other.
 func NewValues(static map[string]string) (Values, error) {
-	return Values{static: maps.Clone(static)}, checkAll(static)
+	v := Values{static: maps.Clone(static)}
+	err := checkAll(static)
+	if err == nil {
+		err = v.contradiction()
+	}
+	if err == nil {
+		topic := v.Topic()
+		err = topic.contradiction()
+	}
+	return v, err
 }
 
 // WithDynamic returns the settings with other dynamic layers: the ones of this
@@ -60,7 +70,7 @@ func NewValues(static map[string]string) (Values, error) {
 func (v Values) WithDynamic(perBroker, clusterDefault map[string]string) (Values, error) {
 	err := errors.Join(checkAll(perBroker), checkAll(clusterDefault))
 	bad := func(name, value string) bool {
-		k, ok := Lookup(BrokerScope, name)
+		k, ok := brokerKey(name)
 		return ok && k.Check(value) != nil
 	}
 	v.perBroker, v.clusterDefault = maps.Clone(perBroker), maps.Clone(clusterDefault)
@@ -72,11 +82,19 @@ func (v Values) WithDynamic(perBroker, clusterDefault map[string]string) (Values
 func checkAll(settings map[string]string) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if k, ok := Lookup(BrokerScope, name); ok {
+		if k, ok := brokerKey(name); ok {
 			errs = append(errs, k.Check(settings[name]))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// brokerKey returns the setting that says what values a name of a broker's takes.
+func brokerKey(name string) (*Key, bool) {
+	if k, ok := Lookup(BrokerScope, name); ok {
+		return k, true
+	}
+	return listenerSetting(name)
 }
 
 // Lookup returns the value of a broker setting and the layer it comes from; ok

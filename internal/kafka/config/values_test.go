@@ -70,6 +70,24 @@ func TestATopicOverrideBeatsEveryBrokerLayer(t *testing.T) {
 	}
 }
 
+func TestAHiddenTopicSettingIsShownWhereItIsSet(t *testing.T) {
+	const name = "internal.segment.bytes"
+	shown := func(overrides map[string]string) string {
+		for _, e := range (Values{}).DescribeTopic(overrides, nil) {
+			if e.Name == name {
+				return e.Value
+			}
+		}
+		return "not shown"
+	}
+	if got := shown(nil); got != "not shown" {
+		t.Errorf("where it is not set: %s", got)
+	}
+	if got := shown(map[string]string{name: "1000"}); got != "1000" {
+		t.Errorf("where it is 1000: %s", got)
+	}
+}
+
 func TestSynonymsStartAtTheSettingItself(t *testing.T) {
 	v := values(t, map[string]string{"log.retention.hours": "1"})
 	e := v.DescribeTopic(nil, []string{"retention.ms"})[0]
@@ -132,7 +150,6 @@ func TestErrorsNameTheSettingWhatIsAllowedAndTheNearest(t *testing.T) {
 		{TopicScope, "retention.ms", "abc", "Invalid value abc for configuration retention.ms: Not a number of type LONG (allowed: -1 or more)"},
 		{TopicScope, "compression.type", "liz4", "Invalid value liz4 for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, gzip, producer (allowed: uncompressed, zstd, lz4, snappy, gzip, producer; did you mean lz4?)"},
 		{TopicScope, "cleanup.policy", "compacted", "Invalid value compacted for configuration cleanup.policy: String must be one of: compact, delete (allowed: a list of compact, delete; did you mean compact?)"},
-		{TopicScope, "cleanup.policy", "delete,delete", "Configuration 'cleanup.policy' values must not be duplicated. (allowed: a list of compact, delete)"},
 		{TopicScope, "preallocate", "yes", "Invalid value yes for configuration preallocate: Expected value to be either true or false (allowed: true or false; did you mean true?)"},
 		{TopicScope, "compression.gzip.level", "0", "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1 (allowed: 1 to 9, or -1)"},
 		{TopicScope, "min.insync.replica", "2", "Unknown topic config name: min.insync.replica (did you mean min.insync.replicas?)"},
@@ -195,5 +212,21 @@ func TestNeighboursSwappedAreOneMistake(t *testing.T) {
 	}
 	if got := Nearest("abc", []string{"xyz", "abcdefgh"}); got != "" {
 		t.Errorf("%s is near to abc", got)
+	}
+}
+
+func TestWhatAListNamesTwiceCountsOnce(t *testing.T) {
+	v := values(t, map[string]string{"log.dirs": "/a, /b,/a", "log.cleanup.policy": "compact, compact"})
+	if diff := cmp.Diff([]string{"/a", "/b"}, v.List("log.dirs")); diff != "" {
+		t.Error(diff)
+	}
+	for name, want := range map[string]string{"log.dirs": "/a,/b", "log.cleanup.policy": "compact"} {
+		if got := v.DescribeBroker([]string{name})[0]; got.Value != want {
+			t.Errorf("%s is described as %q, want %q", name, got.Value, want)
+		}
+	}
+	topic, err := ResolveTopic(map[string]string{"cleanup.policy": "delete,compact,delete"}, v)
+	if diff := cmp.Diff([]string{"delete", "compact"}, topic.CleanupPolicy); err != nil || diff != "" {
+		t.Error(err, diff)
 	}
 }

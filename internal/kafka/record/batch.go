@@ -93,11 +93,11 @@ func (t TimestampType) String() string {
 	return "CreateTime"
 }
 
-// Batch is one record batch, a view of the caller's bytes. Next and
-// CheckStructure make sure that it is complete. The header accessors need only
-// the first HeaderSize bytes, so that a scan may read headers alone; Records,
-// the CRC and the setters that recompute it need all. Reading a Batch is safe
-// from any number of goroutines, the setters need the bytes to themselves.
+// Batch is one record batch, a view of the caller's bytes. Next makes sure that
+// it is complete. The header accessors need only the first HeaderSize bytes, so
+// that a scan may read headers alone; Records, the CRC and the setters that
+// recompute it need all. Reading a Batch is safe from any number of goroutines,
+// the setters need the bytes to themselves.
 type Batch []byte
 
 // BaseOffset returns the offset of the first record the batch was written with.

@@ -36,7 +36,6 @@
 //   - A leader patches baseOffset and partitionLeaderEpoch without touching the
 //     CRC, which does not cover them. Every setter that changes covered bytes
 //     recomputes it.
-//   - A Batch obtained from Next or CheckStructure is complete: its accessors
-//     never read outside it.
+//   - A Batch obtained from Next is complete: its accessors never read outside it.
 //   - The package keeps no state. Views alias the caller's bytes.
 package record

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/naru-stream/naru/internal/assert"
@@ -50,15 +51,6 @@ func AppendUVarint(b []byte, v uint32) []byte {
 	}
 	return append(b, byte(v))
 }
-
-// AppendUVarlong appends an unsigned 64-bit integer in one to ten bytes.
-func AppendUVarlong(b []byte, v uint64) []byte { return binary.AppendUvarint(b, v) }
-
-// AppendVarint appends a zigzag-encoded 32-bit integer.
-func AppendVarint(b []byte, v int32) []byte { return AppendUVarint(b, uint32(v<<1)^uint32(v>>31)) }
-
-// AppendVarlong appends a zigzag-encoded 64-bit integer.
-func AppendVarlong(b []byte, v int64) []byte { return binary.AppendVarint(b, v) }
 
 // UVarintSize returns the number of bytes AppendUVarint takes for v.
 func UVarintSize(v uint32) int {
@@ -222,4 +214,14 @@ func CloseTag(b []byte, mark int) []byte {
 	copy(b[mark+wider:], b[mark:])
 	AppendUVarint(b[:mark-1], uint32(size))
 	return b
+}
+
+// CloneNullable returns a copy of *s that no longer keeps alive what it was decoded from,
+// or null when s is nil.
+func CloneNullable(s *string) *string {
+	if s == nil {
+		return nil
+	}
+	c := strings.Clone(*s)
+	return &c
 }

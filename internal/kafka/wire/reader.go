@@ -177,36 +177,20 @@ func (r *Reader) UVarint() uint32 {
 		r.b = r.b[1:]
 		return uint32(v)
 	}
-	return uint32(r.uvarint(5, 0x0f))
+	return r.longUVarint()
 }
 
-// UVarlong reads an unsigned 64-bit integer of at most ten bytes.
-func (r *Reader) UVarlong() uint64 { return r.uvarint(10, 0x01) }
-
-// Varint reads a zigzag-encoded 32-bit integer.
-func (r *Reader) Varint() int32 {
-	v := r.UVarint()
-	return int32(v>>1) ^ -int32(v&1)
-}
-
-// Varlong reads a zigzag-encoded 64-bit integer.
-func (r *Reader) Varlong() int64 {
-	v := r.UVarlong()
-	return int64(v>>1) ^ -int64(v&1)
-}
-
-// uvarint reads at most maxBytes bytes, of which the last may not exceed maxLast.
-func (r *Reader) uvarint(maxBytes int, maxLast byte) uint64 {
-	var v uint64
-	for i := 0; i < maxBytes; i++ {
+func (r *Reader) longUVarint() uint32 {
+	var v uint32
+	for i := range 5 {
 		if i == len(r.b) {
 			r.Fail(ErrTruncated)
 			return 0
 		}
 		c := r.b[i]
-		v |= uint64(c&0x7f) << (7 * i)
+		v |= uint32(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			if i == maxBytes-1 && c > maxLast {
+			if i == 4 && c > 0x0f {
 				break
 			}
 			r.b = r.b[i+1:]

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 )
@@ -15,6 +16,9 @@ func (u UUID) String() string { return base64.RawURLEncoding.EncodeToString(u[:]
 
 // IsZero reports whether u means "none".
 func (u UUID) IsZero() bool { return u == UUID{} }
+
+// Compare orders UUIDs by their bytes.
+func (u UUID) Compare(other UUID) int { return bytes.Compare(u[:], other[:]) }
 
 // ParseUUID reads the form that String writes. Like Kafka it accepts the padded
 // form too.

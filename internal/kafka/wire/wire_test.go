@@ -29,18 +29,14 @@ func TestNumbersComeBack(t *testing.T) {
 }
 
 func TestVarintsComeBackAtEveryLength(t *testing.T) {
-	for shift := range 64 {
-		for _, v := range []uint64{1<<shift - 1, 1 << shift, 1<<shift + 1} {
-			b := AppendUVarlong(nil, v)
-			b = AppendVarlong(b, -int64(v))
-			b = AppendUVarint(b, uint32(v))
-			b = AppendVarint(b, -int32(v))
-			r := NewReader(b)
-			if r.UVarlong() != v || r.Varlong() != -int64(v) || r.UVarint() != uint32(v) || r.Varint() != -int32(v) || r.Remaining() != 0 {
+	for shift := range 32 {
+		for _, v := range []uint32{1<<shift - 1, 1 << shift, 1<<shift + 1} {
+			b := AppendUVarint(nil, v)
+			if r := NewReader(b); r.UVarint() != v || r.Remaining() != 0 {
 				t.Errorf("%d is read differently from %x: %v", v, b, r.Err())
 			}
-			if n := len(AppendUVarint(nil, uint32(v))); UVarintSize(uint32(v)) != n {
-				t.Errorf("%d takes %d bytes, not %d", v, n, UVarintSize(uint32(v)))
+			if UVarintSize(v) != len(b) {
+				t.Errorf("%d takes %d bytes, not %d", v, len(b), UVarintSize(v))
 			}
 		}
 	}
@@ -61,10 +57,6 @@ func TestVarintsHaveAnEnd(t *testing.T) {
 		if r.UVarint(); !errors.Is(r.Err(), c.want) {
 			t.Errorf("%s: %v", name, r.Err())
 		}
-	}
-	r := NewReader(append(bytes.Repeat([]byte{0xff}, 9), 2))
-	if r.UVarlong(); !errors.Is(r.Err(), ErrVarint) {
-		t.Errorf("65 bits: %v", r.Err())
 	}
 }
 
@@ -265,5 +257,22 @@ func TestRequestReaderBoundsElementsInAll(t *testing.T) {
 	response := NewReader(frame)
 	if got := response.Int8s(nil, false, false); len(got) != MaxRequestElements+1 || response.Err() != nil {
 		t.Errorf("a response with %d elements: %v", len(got), response.Err())
+	}
+}
+
+func TestACopyOfANullableStringIsItsOwn(t *testing.T) {
+	if CloneNullable(nil) != nil {
+		t.Error("null has become a string")
+	}
+	s := "text"
+	if c := CloneNullable(&s); c == &s || *c != s {
+		t.Errorf("the copy is %q", *c)
+	}
+}
+
+func TestUUIDsAreInTheOrderOfTheirBytes(t *testing.T) {
+	a, b := UUID{1, 255}, UUID{2}
+	if a.Compare(b) >= 0 || b.Compare(a) <= 0 || a.Compare(a) != 0 {
+		t.Error(a.Compare(b), b.Compare(a), a.Compare(a))
 	}
 }

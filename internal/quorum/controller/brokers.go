@@ -74,7 +74,7 @@ func registration(r *protocol.BrokerRegistrationRequest) *metarecord.RegisterBro
 	record := &metarecord.RegisterBrokerRecord{}
 	record.SetDefaults()
 	record.BrokerId, record.IncarnationId, record.Rack = r.BrokerId, r.IncarnationId, r.Rack
-	record.LogDirs = slices.SortedFunc(slices.Values(r.LogDirs), func(a, b wire.UUID) int { return slices.Compare(a[:], b[:]) })
+	record.LogDirs = slices.SortedFunc(slices.Values(r.LogDirs), wire.UUID.Compare)
 	for _, l := range r.Listeners {
 		record.EndPoints = append(record.EndPoints, metarecord.RegisterBrokerRecordBrokerEndpoint{
 			Name: l.Name, Host: l.Host, Port: l.Port, SecurityProtocol: l.SecurityProtocol,

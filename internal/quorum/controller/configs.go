@@ -84,8 +84,7 @@ func scopeOf(resourceType int8) (scope config.Scope, ok bool) {
 
 // checkConfig validates all the settings that a resource would have.
 func (c *Core) checkConfig(resource metadata.ConfigResource, settings map[string]string) *failure {
-	scope, ok := scopeOf(resource.Type)
-	if !ok {
+	if _, ok := scopeOf(resource.Type); !ok {
 		return invalid("Unknown resource type %d", resource.Type)
 	}
 	if resource.Type == metadata.ResourceTopic {
@@ -99,23 +98,43 @@ func (c *Core) checkConfig(resource metadata.ConfigResource, settings map[string
 		}
 		return nil
 	}
+	if resource.Type == metadata.ResourceGroup {
+		return refusal(protocol.InvalidConfig, c.clusterSettings().CheckGroup(settings))
+	}
 	for _, name := range sortedKeys(settings) {
 		var f *failure
-		switch value := settings[name]; resource.Type {
-		case metadata.ResourceBroker:
+		if value := settings[name]; resource.Type == metadata.ResourceBroker {
 			f = refusal(protocol.InvalidRequest, config.CheckDynamic(name, value, resource.Name != ""))
-		case metadata.ResourceClientMetrics:
+		} else {
 			f = checkClientMetrics(name, value)
-		default:
-			if f = refusal(protocol.InvalidConfig, config.CheckSetting(scope, name, value)); f == nil {
-				f = c.checkGroupBounds(name, value)
-			}
 		}
 		if f != nil {
 			return f
 		}
 	}
+	if resource.Type == metadata.ResourceBroker {
+		return c.checkTogether(resource.Name, settings)
+	}
 	return nil
+}
+
+// checkTogether holds the settings that a broker, or every broker, would have against
+// each other and against those in force.
+func (c *Core) checkTogether(broker string, settings map[string]string) *failure {
+	forAll := broker == ""
+	if forAll {
+		broker = strconv.Itoa(int(c.cfg.NodeID))
+	}
+	own := c.image().Config(metadata.ConfigResource{Type: metadata.ResourceBroker, Name: broker}).Map()
+	all := c.image().Config(metadata.ConfigResource{Type: metadata.ResourceBroker}).Map()
+	was, _ := c.cfg.Settings.WithDynamic(own, all)
+	if forAll {
+		all = settings
+	} else {
+		own = settings
+	}
+	is, _ := c.cfg.Settings.WithDynamic(own, all)
+	return refusal(protocol.InvalidRequest, was.CheckChange(is))
 }
 
 // checkClientMetrics validates a setting of a client metrics subscription. Kafka's code
@@ -137,31 +156,6 @@ func refusal(code protocol.ErrorCode, err error) *failure {
 		return nil
 	}
 	return fail(code, "%v", err)
-}
-
-// checkGroupBounds holds a group's setting against the bounds that the brokers'
-// settings put on it: consumer.session.timeout.ms must lie between
-// group.consumer.min.session.timeout.ms and group.consumer.max.session.timeout.ms, and
-// streams.num.standby.replicas at or below group.streams.max.standby.replicas.
-func (c *Core) checkGroupBounds(name, text string) *failure {
-	kind, rest, ok := strings.Cut(name, ".")
-	value, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	if !ok || err != nil {
-		return nil
-	}
-	settings := c.clusterSettings()
-	for _, bound := range []struct {
-		word, text string
-		sign       int64
-	}{{"min", "greater", 1}, {"max", "less", -1}} {
-		key := "group." + kind + "." + bound.word + "." + strings.TrimPrefix(rest, "num.")
-		limitText, _, ok := settings.Lookup(key)
-		limit, err := strconv.ParseInt(strings.TrimSpace(limitText), 10, 64)
-		if ok && err == nil && (value-limit)*bound.sign < 0 {
-			return fail(protocol.InvalidConfig, "%s must be %s than or equal to %s", name, bound.text, key)
-		}
-	}
-	return nil
 }
 
 // checkResource refuses a resource that cannot have settings.

@@ -140,6 +140,8 @@ func (c *Core) Handle(e Event) protocol.Message {
 		return c.alterPartition(e, r)
 	case *protocol.ElectLeadersRequest:
 		return c.electLeaders(r)
+	case *protocol.AlterPartitionReassignmentsRequest:
+		return c.alterPartitionReassignments(r)
 	case *protocol.UpdateFeaturesRequest:
 		return c.updateFeatures(e, r)
 	case *protocol.AssignReplicasToDirsRequest:

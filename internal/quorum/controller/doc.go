@@ -14,9 +14,8 @@
 // nothing else, so replaying the log makes an equal Core. Beside it there is
 // only what a new controller may forget: when each broker was last heard of.
 //
-// Neighbours: package metadata below holds the image; the quorum's shell in
-// package node runs the core on one goroutine; package config validates
-// settings.
+// Neighbours: package metadata below holds the image; package
+// quorum/runtime runs the core on one goroutine; package config validates settings.
 //
 // Invariants: no clock, no randomness, no goroutine, no I/O (time and new ids
 // arrive with the event); a request that is refused leaves no record; the records

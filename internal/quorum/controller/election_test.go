@@ -24,6 +24,7 @@ func TestChanges(t *testing.T) {
 		live     []int32
 		unclean  []int32
 		election election
+		elrOff   bool
 		// after
 		want string
 	}{
@@ -44,6 +45,12 @@ func TestChanges(t *testing.T) {
 		{name: "an eligible replica leads when the ISR is empty", replicas: []int32{1, 2, 3}, isr: none, elr: []int32{2, 3}, leader: -1,
 			wish: none, minISR: 2, live: []int32{3},
 			want: "leader 3 isr [3] elr [2] last [] recovering false epoch+1"},
+		{name: "who was eligible when the feature was taken away still leads", replicas: []int32{1, 2, 3}, isr: none, elr: []int32{2, 3}, last: []int32{2},
+			leader: -1, wish: none, minISR: 2, live: []int32{3}, elrOff: true,
+			want: "leader 3 isr [3] elr [] last [] recovering false epoch+1"},
+		{name: "without the feature nobody becomes eligible", replicas: []int32{1, 2, 3}, isr: []int32{1, 2}, elr: []int32{3}, leader: 1,
+			wish: []int32{1}, minISR: 3, live: []int32{1}, elrOff: true,
+			want: "leader 1 isr [1] elr [] last [] recovering false epoch+0"},
 		{name: "an eligible replica does not lead while somebody is in sync", replicas: []int32{1, 2, 3}, isr: []int32{1}, elr: []int32{2}, leader: 1,
 			wish: []int32{1}, minISR: 2, live: []int32{2},
 			want: "leader -1 isr [1] elr [2] last [] recovering false epoch+1"},
@@ -77,6 +84,9 @@ func TestChanges(t *testing.T) {
 		{name: "a reassignment waits for enough in-sync replicas", replicas: []int32{1, 2, 3}, adding: []int32{3}, removing: []int32{2},
 			isr: []int32{1, 2}, leader: 2, wish: []int32{2, 3}, minISR: 2, live: []int32{1, 2, 3},
 			want: "leader 2 isr [2 3] elr [] last [] recovering false epoch+0"},
+		{name: "a reassignment to fewer replicas waits for all of them", replicas: []int32{1, 2, 3}, removing: []int32{3},
+			isr: []int32{1, 2, 3}, leader: 3, wish: []int32{1, 3}, minISR: 1, live: []int32{1, 2, 3},
+			want: "leader 3 isr [1 3] elr [] last [] recovering false epoch+0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := wire.UUID{1}
@@ -87,7 +97,8 @@ func TestChanges(t *testing.T) {
 			img := apply(t, metadata.NewImage(), &metarecord.TopicRecord{Name: "t", TopicId: id}, before)
 			p, _ := img.Topic("t").Partition(0)
 			ch := &change{
-				topicID: id, old: p, isr: c.wish, minISR: c.minISR, elr: true, election: c.election, unclean: c.unclean,
+				topicID: id, old: p, isr: c.wish, replicas: c.replicas, adding: c.adding, removing: c.removing,
+				minISR: c.minISR, elr: !c.elrOff, election: c.election, unclean: c.unclean,
 				acceptable: func(id int32) bool { return slices.Contains(c.live, id) },
 			}
 			got := "no record"

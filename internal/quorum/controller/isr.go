@@ -54,12 +54,11 @@ func (c *Core) alterISR(
 		ch.isr = append(ch.isr, s.BrokerId)
 	}
 	ch.recovered = want.LeaderRecoveryState == 0
-	reassigning := len(p.AddingReplicas()) > 0 || len(p.RemovingReplicas()) > 0
 	if r := ch.record(); r != nil {
 		c.write(r)
 	}
 	now, _ := c.image().TopicByID(topicID).Partition(want.PartitionIndex)
-	if reassigning && now.Leader != leader {
+	if reassigning(p) && now.Leader != leader {
 		// The reassignment ended and took the leader away: it must not go on as if it
 		// led.
 		out.ErrorCode = protocol.NewLeaderElected

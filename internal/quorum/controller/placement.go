@@ -22,7 +22,7 @@ func (c *Core) place(topicID wire.UUID, first, count, factor int) ([][]int32, *f
 		reason := fail(protocol.InvalidReplicationFactor, format, args...).message
 		return nil, fail(protocol.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): %s", factor, reason)
 	}
-	brokers := c.image().Brokers()
+	brokers := slices.DeleteFunc(slices.Clone(c.image().Brokers()), (*metadata.Broker).Cordoned)
 	if factor > len(brokers) {
 		return refuse("The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, len(brokers))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
 )
 
@@ -50,7 +51,7 @@ func (g *gambler) heartbeat() protocol.Request {
 
 func (g *gambler) request() (protocol.Request, int16) {
 	name := g.topicName()
-	switch g.rng.IntN(16) {
+	switch g.rng.IntN(18) {
 	case 0, 1, 2, 3, 4:
 		return g.heartbeat(), 1
 	case 5:
@@ -82,8 +83,34 @@ func (g *gambler) request() (protocol.Request, int16) {
 			return &protocol.UnregisterBrokerRequest{BrokerId: b.ID}, 0
 		}
 		return &protocol.AllocateProducerIdsRequest{BrokerId: 1}, 0
+	case 15:
+		if g.rng.IntN(10) > 0 {
+			return g.alterPartition(), 3
+		}
+		const safeDowngrade = 2
+		return &protocol.UpdateFeaturesRequest{FeatureUpdates: []protocol.UpdateFeaturesRequestFeatureUpdateKey{{
+			Feature: FeatureELR, MaxVersionLevel: int16(g.rng.IntN(2)), UpgradeType: safeDowngrade,
+		}}}, 2
+	case 13, 14:
+		return g.reassign(), 1
 	default:
 		return g.alterPartition(), 3
+	}
+}
+
+// reassign moves some partition to random brokers, or calls a move off.
+func (g *gambler) reassign() protocol.Request {
+	p := protocol.AlterPartitionReassignmentsRequestReassignablePartition{PartitionIndex: int32(g.rng.IntN(4))}
+	for range g.rng.IntN(4) {
+		if b := g.anyBroker(); b != nil && !slices.Contains(p.Replicas, b.ID) {
+			p.Replicas = append(p.Replicas, b.ID)
+		}
+	}
+	return &protocol.AlterPartitionReassignmentsRequest{
+		AllowReplicationFactorChange: g.rng.IntN(3) > 0,
+		Topics: []protocol.AlterPartitionReassignmentsRequestReassignableTopic{{
+			Name: g.topicName(), Partitions: []protocol.AlterPartitionReassignmentsRequestReassignablePartition{p},
+		}},
 	}
 }
 
@@ -124,14 +151,16 @@ func TestAnyHistoryKeepsTheInvariants(t *testing.T) {
 			w.take()
 			for range 200 {
 				before := w.core.Image()
+				var r protocol.Request
 				if g.rng.IntN(12) == 0 {
 					w.advance(int64(g.rng.IntN(6000)))
 				} else {
-					r, version := g.request()
+					var version int16
+					r, version = g.request()
 					w.compareWithReplay(r, version)
 				}
 				w.take()
-				checkElections(t, before, w.core.Image())
+				checkElections(t, r, before, w.core.Image())
 			}
 			w.everybodyReturns()
 		})
@@ -179,10 +208,11 @@ func (w *world) compareWithReplay(r protocol.Request, version int16) {
 	}
 }
 
-// checkElections holds each new leader against the partition before: without an
-// unclean election it was in sync or eligible (R16), and a replica that leaves a
-// too small in-sync set stays eligible unless it may have lost records (R17).
-func checkElections(t *testing.T, before, after *metadata.Image) {
+// checkElections holds each new leader against the partition before and what was
+// requested since: without an unclean election it was in sync, or eligible (R16),
+// or the leader before it said that it is in sync now, which may end a
+// reassignment that takes that leader away (R20).
+func checkElections(t *testing.T, r protocol.Request, before, after *metadata.Image) {
 	t.Helper()
 	for topic := range after.Topics() {
 		old := before.TopicByID(topic.ID)
@@ -199,9 +229,24 @@ func checkElections(t *testing.T, before, after *metadata.Image) {
 			if q.Leader < 0 || q.Leader == p.Leader || q.Recovering || len(q.Replicas()) == 1 {
 				continue
 			}
-			if !slices.Contains(p.ISR(), q.Leader) && !slices.Contains(p.ELR(), q.Leader) {
-				t.Fatalf("%s-%d elects %d, which was neither in the ISR %v nor in the ELR %v", topic.Name, id, q.Leader, p.ISR(), p.ELR())
+			fit := slices.Concat(p.ISR(), p.ELR(), proposed(r, topic.ID, id))
+			if !slices.Contains(fit, q.Leader) {
+				t.Fatalf("%s-%d elects %d after %s, which was neither in the ISR %v nor in the ELR %v",
+					topic.Name, id, q.Leader, render(r), p.ISR(), p.ELR())
 			}
 		}
 	}
+}
+
+// proposed returns the in-sync set that r, if it is such a request, wants for a
+// partition.
+func proposed(r protocol.Request, topic wire.UUID, partition int32) (isr []int32) {
+	alter, ok := r.(*protocol.AlterPartitionRequest)
+	if !ok || alter.Topics[0].TopicId != topic || alter.Topics[0].Partitions[0].PartitionIndex != partition {
+		return nil
+	}
+	for _, s := range alter.Topics[0].Partitions[0].NewIsrWithEpochs {
+		isr = append(isr, s.BrokerId)
+	}
+	return isr
 }

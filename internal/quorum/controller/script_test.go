@@ -2,10 +2,7 @@ package controller
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -20,9 +17,8 @@ import (
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/quorum/metadata"
+	"github.com/naru-stream/naru/internal/script"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what the scripts answer into testdata")
 
 // world runs a core the way the runtime does: its records go through their
 // encoding into a log, and after each step the image must equal the replay of
@@ -166,76 +162,37 @@ func checkPartitions(t testing.TB, img *metadata.Image) {
 //	fill <topics> <partitions>        create many topics without showing them
 //	partition <topic> <partition>     show a partition
 //
-// and what follows up to the empty line is what it answers.
+// What it answers starts with =, the records it decides with +.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			content, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := runScript(t, string(content))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(strings.Split(string(content), "\n"), strings.Split(got, "\n")); diff != "" {
-				t.Fatalf("%s answers otherwise (-rewrite takes it over):\n%s", file, diff)
-			}
-		})
-	}
+	script.Run(t, func(t *testing.T, out *script.Output) func(op, args string) {
+		w := newWorld(t)
+		return func(op, args string) { w.step(out, op, args) }
+	})
 }
 
-func runScript(t *testing.T, script string) string {
-	w := newWorld(t)
-	var out strings.Builder
-	for step := range strings.SplitSeq(strings.TrimSpace(script), "\n\n") {
-		for line := range strings.SplitSeq(step, "\n") {
-			if strings.HasPrefix(line, "#") {
-				out.WriteString(line + "\n")
-				continue
-			}
-			if strings.HasPrefix(line, "  ") {
-				continue
-			}
-			out.WriteString(line + "\n" + w.step(line))
-		}
-		out.WriteString("\n")
-	}
-	return strings.TrimRight(out.String(), "\n") + "\n"
-}
-
-func (w *world) step(line string) string {
+func (w *world) step(out *script.Output, op, args string) {
 	w.t.Helper()
-	verb, args, _ := strings.Cut(line, " ")
-	var out strings.Builder
-	switch verb {
+	switch op {
 	case "bootstrap":
 		w.core.Bootstrap()
 	case "request":
 		name, rest, _ := strings.Cut(args, " ")
 		version, body, _ := strings.Cut(rest, " ")
 		r, v := parseRequest(w.t, name, version, body)
-		fmt.Fprintf(&out, "  = %s\n", render(w.handle(r, v)))
+		out.Say("= %s", render(w.handle(r, v)))
 	case "register":
-		fmt.Fprintf(&out, "  = %s\n", render(w.handle(w.registration(args), 4)))
+		out.Say("= %s", render(w.handle(w.registration(args), 4)))
 	case "tick", "pause":
 		ms, err := strconv.ParseInt(args, 10, 64)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if verb == "pause" {
+		if op == "pause" {
 			w.nowMs += ms
 			ms = 0
 		}
 		w.advance(ms)
-		fmt.Fprintf(&out, "  = next in %d ms\n", w.dueMs-w.nowMs)
+		out.Say("= next in %d ms", w.dueMs-w.nowMs)
 	case "restart":
 		w.restart()
 	case "set":
@@ -245,7 +202,7 @@ func (w *world) step(line string) string {
 		name, id, _ := strings.Cut(args, " ")
 		n, _ := strconv.Atoi(id)
 		p, _ := w.core.Image().Topic(name).Partition(int32(n))
-		fmt.Fprintf(&out, "  = leader %d epoch %d/%d replicas %v isr %v elr %v last %v recovering %v\n",
+		out.Say("= leader %d epoch %d/%d replicas %v isr %v elr %v last %v recovering %v",
 			p.Leader, p.LeaderEpoch, p.PartitionEpoch, p.Replicas(), p.ISR(), p.ELR(), p.LastKnownELR(), p.Recovering)
 	case "fill":
 		var topics, partitions int
@@ -255,14 +212,13 @@ func (w *world) step(line string) string {
 				{Name: fmt.Sprint("fill-", n), NumPartitions: int32(partitions), ReplicationFactor: -1},
 			}}, 7)
 		}
-		fmt.Fprintf(&out, "  = %d records\n", len(w.take()))
+		out.Say("= %d records", len(w.take()))
 	default:
-		w.t.Fatalf("unknown step %q", line)
+		w.t.Fatalf("unknown step %q", op)
 	}
 	for _, r := range w.take() {
-		fmt.Fprintf(&out, "  + %s\n", render(r))
+		out.Say("+ %s", render(r))
 	}
-	return out.String()
 }
 
 func testID(text string) (u wire.UUID) {
@@ -339,7 +295,12 @@ func parseRequest(t testing.TB, name, version, body string) (protocol.Request, i
 }
 
 // render prints a message without the fields that say nothing.
-func render(m any) string { return renderValue(reflect.ValueOf(m)) }
+func render(m any) string {
+	if m == nil {
+		return "nothing"
+	}
+	return renderValue(reflect.ValueOf(m))
+}
 
 func renderValue(v reflect.Value) string {
 	switch x := v.Interface().(type) {

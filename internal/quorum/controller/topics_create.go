@@ -168,7 +168,9 @@ func (c *Core) describeNewTopic(overrides map[string]string) []protocol.CreateTo
 		setting := protocol.CreateTopicsResponseCreatableTopicConfigs{
 			Name: entry.Name, ReadOnly: entry.ReadOnly, ConfigSource: int8(entry.Source), IsSensitive: entry.Sensitive,
 		}
-		if !entry.Null {
+		if own, ok := overrides[entry.Name]; ok {
+			setting.Value = &own // as it was given
+		} else if !entry.Null {
 			setting.Value = &entry.Value
 		}
 		out = append(out, setting)
@@ -231,9 +233,22 @@ func (c *Core) assignManually(t *protocol.CreateTopicsRequestCreatableTopic) ([]
 	return assignments, nil
 }
 
-// checkAssignment checks the replicas that a user chose for a partition; factor
-// is how many the partitions before have, -1 if there are none.
+// checkAssignment checks the replicas that a user chose for a new partition;
+// factor is how many the partitions before have, -1 if there are none.
 func (c *Core) checkAssignment(partition int32, replicas []int32, factor int) *failure {
+	if f := c.checkReplicas(replicas, factor); f != nil {
+		return f
+	}
+	if len(c.active(replicas)) == 0 {
+		return fail(protocol.InvalidReplicaAssignment,
+			"All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", partition)
+	}
+	return nil
+}
+
+// checkReplicas checks that the chosen replicas are brokers of this cluster, each
+// once, and as many as factor says unless that is -1.
+func (c *Core) checkReplicas(replicas []int32, factor int) *failure {
 	const code = protocol.InvalidReplicaAssignment
 	if len(replicas) == 0 {
 		return fail(code, "The manual partition assignment includes an empty replica list.")
@@ -250,9 +265,6 @@ func (c *Core) checkAssignment(partition int32, replicas []int32, factor int) *f
 	if factor >= 0 && len(replicas) != factor {
 		return fail(code, "The manual partition assignment includes a partition with %d replica(s), but this is not "+
 			"consistent with previous partitions, which have %d replica(s).", len(replicas), factor)
-	}
-	if len(c.active(replicas)) == 0 {
-		return fail(code, "All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", partition)
 	}
 	return nil
 }

@@ -6,6 +6,9 @@
 //	Running:  BrokerHeartbeat every broker.heartbeat.interval.ms
 //	Shutdown: BrokerHeartbeat{WantShutDown} until the controller grants it
 //
+// With several log directories, Assignments tell the controller in which of them each
+// replica is (AssignReplicasToDirs), and heartbeats which have failed or are cordoned.
+//
 // It speaks Kafka's own messages through a Channel, which is the controller in
 // the same process here and a connection to another node later.
 //
@@ -33,7 +36,7 @@ import (
 
 const (
 	registrationVersion = 4
-	heartbeatVersion    = 1
+	heartbeatVersion    = 2
 	// retryInterval is the pause after a request that got no answer, and between
 	// the heartbeats of a shutdown.
 	retryInterval = 50 * time.Millisecond
@@ -61,6 +64,11 @@ type Config struct {
 	Features      []metadata.FeatureRange
 	Rack          *string
 	LogDirs       []wire.UUID
+	// Cordoned returns the directories that take no new replicas, Offline those that have
+	// failed; the replicas in these leave the in-sync sets. The controller is told with the
+	// next heartbeat. nil if there are never any.
+	Cordoned func() []wire.UUID
+	Offline  func() []wire.UUID
 	// PreviousBrokerEpoch is the epoch under which this broker was shut down with
 	// nothing lost; -1 if it may have lost acknowledged records.
 	PreviousBrokerEpoch int64
@@ -74,9 +82,8 @@ type Config struct {
 
 // Lifecycle is a registered broker. Its methods may be called concurrently.
 type Lifecycle struct {
-	cfg     Config
-	epoch   atomic.Int64
-	offline atomic.Pointer[[]wire.UUID]
+	cfg   Config
+	epoch atomic.Int64
 
 	cancel  context.CancelFunc
 	stopped chan struct{}
@@ -104,10 +111,6 @@ func Start(ctx context.Context, cfg Config) (*Lifecycle, error) {
 
 // Epoch returns the broker epoch of the present registration.
 func (l *Lifecycle) Epoch() int64 { return l.epoch.Load() }
-
-// ReportOffline tells the controller with the next heartbeat which log
-// directories have failed; their replicas leave the in-sync sets.
-func (l *Lifecycle) ReportOffline(dirs []wire.UUID) { l.offline.Store(&dirs) }
 
 func (l *Lifecycle) register(ctx context.Context) error {
 	r := &protocol.BrokerRegistrationRequest{
@@ -168,8 +171,11 @@ func (l *Lifecycle) heartbeat(ctx context.Context, wantShutDown bool) (*protocol
 		BrokerId: l.cfg.BrokerID, BrokerEpoch: l.epoch.Load(),
 		CurrentMetadataOffset: l.cfg.View.Current().Offset, WantShutDown: wantShutDown,
 	}
-	if dirs := l.offline.Load(); dirs != nil {
-		r.OfflineLogDirs = *dirs
+	if l.cfg.Offline != nil {
+		r.OfflineLogDirs = l.cfg.Offline()
+	}
+	if l.cfg.Cordoned != nil {
+		r.CordonedLogDirs = l.cfg.Cordoned()
 	}
 	answer, offset, err := l.cfg.Channel.Submit(ctx, r, heartbeatVersion)
 	if err != nil {

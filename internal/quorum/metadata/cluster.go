@@ -66,6 +66,11 @@ type Broker struct {
 	CordonedLogDirs []wire.UUID
 }
 
+// Cordoned tells that none of the broker's log directories takes new replicas.
+func (b *Broker) Cordoned() bool {
+	return len(b.CordonedLogDirs) > 0 && !slices.ContainsFunc(b.LogDirs, func(dir wire.UUID) bool { return !slices.Contains(b.CordonedLogDirs, dir) })
+}
+
 // Active says whether the broker may lead and join in-sync sets.
 func (b *Broker) Active() bool { return !b.Fenced && !b.InControlledShutdown }
 

@@ -61,14 +61,14 @@ func NewImage() *Image {
 	return &Image{
 		Offset:       -1,
 		topicsByName: pmap.New[string, *Topic](strings.Compare),
-		topicsByID:   pmap.New[wire.UUID, *Topic](compareUUID),
+		topicsByID:   pmap.New[wire.UUID, *Topic](wire.UUID.Compare),
 		lookalikes:   pmap.New[string, []string](strings.Compare),
 		replicaSets:  pmap.New[string, *replicaSet](strings.Compare),
 		syncSets:     pmap.New[string, *syncSet](strings.Compare),
 		configs:      pmap.New[ConfigResource, Config](compareResource),
 		quotas:       pmap.New[string, *Quota](strings.Compare),
 		credentials:  pmap.New[credentialKey, *ScramCredential](compareCredential),
-		acls:         pmap.New[wire.UUID, *ACL](compareUUID),
+		acls:         pmap.New[wire.UUID, *ACL](wire.UUID.Compare),
 		tokens:       pmap.New[string, *DelegationToken](strings.Compare),
 		producerIDs:  ProducerIDs{BrokerID: -1, BrokerEpoch: -1},
 	}
@@ -186,5 +186,3 @@ func values[K, V any](m pmap.Map[K, V]) iter.Seq[V] {
 		}
 	}
 }
-
-func compareUUID(a, b wire.UUID) int { return slices.Compare(a[:], b[:]) }

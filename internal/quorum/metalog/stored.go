@@ -85,7 +85,7 @@ func (s *Stored) Append(batches []byte, leaderEpoch int32) error {
 	expected := first.BaseOffset()
 	done := make(chan struct{})
 	a := &storage.Append{
-		Batches: batches, LeaderEpoch: leaderEpoch, Origin: storage.OriginCoordinator,
+		Batches: batches, LeaderEpoch: leaderEpoch, Origin: storage.OriginCoordinator, Vital: true,
 		Done: func(*storage.Append) { close(done) },
 	}
 	s.log.Append(a)

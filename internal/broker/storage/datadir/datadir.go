@@ -4,7 +4,7 @@
 // Purpose: a directory is opened only by the node it belongs to. One of Apache
 // Kafka, of a newer Naru, of another cluster or node, or in use by another
 // process is refused with an error that says what it is and what helps; an empty
-// one becomes a new directory.
+// one becomes a new directory. Health says whether an opened one may be written to.
 //
 // Neighbours: package storage opens each of log.dirs through it before anything
 // else is read.

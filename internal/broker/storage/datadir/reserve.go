@@ -10,7 +10,7 @@ import (
 const reserveFile = "naru.reserve"
 
 // Reserve sets bytes of space aside, for what must be written when the disk is
-// full. With 0 it does nothing.
+// full: all of them or none. With 0 it does nothing.
 func (d *Dir) Reserve(fsys vfs.FS, bytes int64) error {
 	if bytes <= 0 {
 		return nil
@@ -23,7 +23,10 @@ func (d *Dir) Reserve(fsys vfs.FS, bytes int64) error {
 	if errors.Is(err, errors.ErrUnsupported) {
 		_, err = f.WriteAt(make([]byte, bytes), 0)
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		d.ReleaseReserve(fsys)
+	}
+	return err
 }
 
 // ReleaseReserve gives the reserve back. It says whether there was one.

@@ -6,7 +6,7 @@
 // after the other, and synced together; the segments' own files follow at their
 // leisure. After a power cut recovery puts back from here what a segment lost.
 //
-// Neighbours: package storage decides which logs share a sync, syncs the segments in
+// Neighbours: syncer decides which logs share a sync, has the segments synced in
 // the background, and says when a file's batches are all in synced segments, so that
 // the file can begin anew. Files are reached through vfs only.
 //
@@ -27,13 +27,14 @@
 //
 // An entry says that its batches lie at a position of a segment's file. The length is
 // that of the batches, the crc is of all that follows it. An entry without batches
-// takes back every earlier entry of its partition. Both files count their
-// generations together: the newer one begun has the larger.
+// takes back every earlier entry of its partition, before that is truncated or deleted.
+// Both files count their generations together: the newer one begun has the larger.
 //
 // The first entry that is torn, damaged or of another generation ends a file.
 //
 // # Invariants
 //
+//   - The older file is removed before the newer one, which takes entries of it back.
 //   - A header is durable before an entry of its generation is written, so that what
 //     a file held before is never read again.
 //   - What Append returned for is durable.

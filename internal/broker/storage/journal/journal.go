@@ -1,14 +1,18 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
 	"sync"
 
+	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -22,7 +26,8 @@ type Journal[K comparable] struct {
 	fs         vfs.FS
 	dir        string
 	files      [2]vfs.File
-	maxBytes   int // of a file
+	named      [2]bool // the file's name is durable
+	maxBytes   int     // of a file
 	active     int
 	generation uint64
 	end        int64 // of the active file
@@ -88,8 +93,7 @@ func (j *Journal[K]) Has(log K) bool {
 // may be unsettled in it.
 func (j *Journal[K]) Switch() error {
 	next := 1 - j.active
-	made := j.files[next] == nil
-	if made {
+	if j.files[next] == nil {
 		f, err := j.fs.Create(name(j.dir, next))
 		if err != nil {
 			return err
@@ -99,15 +103,16 @@ func (j *Journal[K]) Switch() error {
 	j.generation++
 	header := appendHeader(nil, j.generation)
 	if _, err := j.files[next].WriteAt(header, 0); err != nil {
-		return err
+		return writeError(err, nil)
 	}
 	if err := j.files[next].Sync(); err != nil {
 		return &DoubtError{err}
 	}
-	if made {
+	if !j.named[next] {
 		if err := j.fs.SyncDir(j.dir); err != nil {
 			return &DoubtError{err}
 		}
+		j.named[next] = true
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -115,8 +120,18 @@ func (j *Journal[K]) Switch() error {
 	return nil
 }
 
-// DoubtError says that a sync failed, or that a failed write could not be taken back:
-// nothing can be said any more about what is on the disk.
+// writeError tells a full disk, of which nothing is left, from a disk in doubt.
+func writeError(err, notCut error) error {
+	err = fmt.Errorf("writing the journal: %w", err)
+	if !vfs.IsNoSpace(err) || notCut != nil {
+		return &DoubtError{errors.Join(err, notCut)}
+	}
+	return err
+}
+
+// DoubtError says that a sync failed, or a write for another reason than a full disk,
+// or that one could not be taken back: nothing can be said any more about what is on
+// the disk.
 type DoubtError struct{ err error }
 
 // Error implements error.
@@ -155,11 +170,7 @@ func (j *Journal[K]) Append() error {
 		return nil
 	}
 	if _, err := j.files[j.active].WriteAt(b, j.end); err != nil {
-		err = fmt.Errorf("writing the journal: %w", err)
-		if cut := j.files[j.active].Truncate(j.end); cut != nil {
-			return &DoubtError{errors.Join(err, cut)}
-		}
-		return err
+		return writeError(err, j.files[j.active].Truncate(j.end))
 	}
 	if err := j.files[j.active].Sync(); err != nil {
 		return &DoubtError{err}
@@ -203,32 +214,61 @@ func Read(fsys vfs.FS, dir string) ([]Entry, error) {
 		}
 		parts = append(parts, part{generation, entries})
 	}
-	slices.SortFunc(parts, func(a, b part) int { return int(min(1, max(-1, int64(a.generation-b.generation)))) })
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.generation, b.generation) })
+	type log struct {
+		topicID   wire.UUID
+		partition int32
+	}
 	var all []Entry
-	for _, p := range parts {
-		for _, e := range p.entries {
+	takenBack := map[log]bool{}
+	for _, p := range slices.Backward(parts) {
+		for _, e := range slices.Backward(p.entries) {
+			of := log{e.TopicID, e.Partition}
 			if len(e.Batches) == 0 {
-				all = slices.DeleteFunc(all, func(o Entry) bool { return o.TopicID == e.TopicID && o.Partition == e.Partition })
-				continue
+				takenBack[of] = true
+			} else if !takenBack[of] {
+				all = append(all, e)
 			}
-			all = append(all, e)
 		}
 	}
+	slices.Reverse(all)
 	return all, nil
 }
 
-// Remove removes the files of a directory's journal, durably.
+// Remove removes the files of a directory's journal, durably. The older one goes
+// first: the newer one has what takes entries of it back.
 func Remove(fsys vfs.FS, dir string) error {
-	removed := false
+	generations := map[string]uint64{}
 	for i := range 2 {
-		err := fsys.Remove(name(dir, i))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f, err := fsys.Open(name(dir, i))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		removed = removed || err == nil
+		var header [headerSize]byte
+		_, err = f.ReadAt(header[:], 0)
+		if err = errors.Join(ignoreEOF(err), f.Close()); err != nil {
+			return err
+		}
+		generations[name(dir, i)], _, _ = decode(header[:]) // without one it has no entries
 	}
-	if !removed {
+	names := slices.SortedFunc(maps.Keys(generations), func(a, b string) int { return cmp.Compare(generations[a], generations[b]) })
+	for _, n := range names {
+		if err := fsys.Remove(n); err != nil {
+			return err
+		}
+	}
+	if len(names) == 0 {
 		return nil
 	}
 	return fsys.SyncDir(dir)
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }

@@ -80,6 +80,53 @@ func TestEntriesComeBackInOrderOverSwitchesAndWhatWasTakenBackDoesNot(t *testing
 	}
 }
 
+// The file with the entries goes before the one that takes them back.
+func TestWhatWasTakenBackDoesNotComeBackWhileTheJournalIsRemoved(t *testing.T) {
+	for first := range 2 { // either file may be the older one
+		fsys := vfs.NewMem()
+		j := New[int32](fsys, "", 1000)
+		for range first + 1 {
+			if err := j.Switch(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add(t, j, 1, "one")
+		add(t, j, 2, "two")
+		flush(t, j)
+		if err := errors.Join(j.Switch(), j.Add(1, Place{TopicID: wire.UUID{1}, Partition: 1}, 0, nil)); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, j)
+		fsys.SetHook(func(op vfs.Op) error {
+			if got := said(t, fsys.CrashClone(vfs.Crash{Keep: 1})); op.Kind.Changes() && got != "2:two " && got != "" {
+				t.Errorf("older file %d: %q before %s %s", first, got, op.Kind, op.Name)
+			}
+			return nil
+		})
+		if err := errors.Join(j.Close(), Remove(fsys, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAFileThatAFullDiskDidNotLetBeginIsNamedDurablyLater(t *testing.T) {
+	fsys := vfs.NewMem()
+	j := New[int32](fsys, "", 1000)
+	fsys.FillDisk(3)
+	if err := j.Switch(); !vfs.IsNoSpace(err) || errors.As(err, new(*DoubtError)) {
+		t.Fatal(err)
+	}
+	fsys.FillDisk(1000)
+	if err := j.Switch(); err != nil {
+		t.Fatal(err)
+	}
+	add(t, j, 1, "one")
+	flush(t, j)
+	if got := said(t, fsys.CrashClone(vfs.Crash{})); got != "1:one " {
+		t.Fatalf("%q", got)
+	}
+}
+
 func TestAFileEndsWhereItIsTornOrDamaged(t *testing.T) {
 	b := appendHeader(nil, 3)
 	var ends []int

@@ -6,8 +6,9 @@
 // After an unclean stop the partitions' files are the truth and the manifest
 // tells from where they have to be checked: it may lag behind, never lead.
 //
-// Neighbours: package storage says what to append, when to sync and when to write
-// the file anew. The edits are pure, bytes in, state out; File is the file.
+// Neighbours: package storage says what to append and when to sync. The edits are pure,
+// bytes in, state out; File is the file, and Keeper has one at a time write it, and write
+// it anew.
 //
 // The file naru.manifest is a header and then edits, each of which is complete
 // and checksummed; integers are unsigned varints unless said otherwise, v is a
@@ -34,7 +35,9 @@
 //	7     open       length, boot id                   the directory is in use
 //	8     clean                                        it was closed in order
 //
-// The first edit that is torn or damaged ends the file.
+// The first edit that is torn or damaged ends the file. The version is 2 while the
+// directory has a journal and 1 otherwise: a program that knows no journal refuses the
+// directory rather than lose what only the journal has.
 package manifest
 
 import (
@@ -45,8 +48,8 @@ import (
 	"slices"
 )
 
-// Version is the format this package writes.
-const Version = 1
+// Version is the newest format this package knows.
+const Version = 2
 
 const (
 	headerSize = 16
@@ -92,7 +95,8 @@ type Segment struct {
 type Point struct {
 	// LogStartOffset is the first offset that readers may see.
 	LogStartOffset int64
-	// RecoveryPoint is the offset below which everything is synced.
+	// RecoveryPoint is the offset below which everything is synced, in segments or in
+	// the journal.
 	RecoveryPoint int64
 	// SnapshotOffset is the offset at which the state of the producers is known.
 	SnapshotOffset int64
@@ -139,11 +143,11 @@ type State struct {
 // ErrVersion says that the file was written by a newer program.
 var ErrVersion = errors.New("the manifest has a newer format")
 
-// AppendHeader starts a file.
-func AppendHeader(dst []byte) []byte {
+// AppendHeader starts a file of a directory with a journal or without.
+func AppendHeader(dst []byte, journal bool) []byte {
 	start := len(dst)
 	dst = append(dst, magic[:]...)
-	dst = binary.BigEndian.AppendUint32(dst, Version)
+	dst = binary.BigEndian.AppendUint32(dst, 1+uint32(flag(journal)))
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 

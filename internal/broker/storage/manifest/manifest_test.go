@@ -9,7 +9,7 @@ import (
 )
 
 func sample() []byte {
-	b := AppendHeader(nil)
+	b := AppendHeader(nil, false)
 	b = AppendOpen(b, "boot")
 	b = AppendCreate(b, 1, "orders", [16]byte{1, 2}, 3)
 	b = AppendSegment(b, 1, Segment{BaseOffset: 0, NextOffset: 10, Size: 100, MaxTimestamp: 5, Sealed: true})
@@ -45,12 +45,18 @@ func TestEditsReplayToTheState(t *testing.T) {
 	if s, _ = Read(AppendOpen(AppendClean(sample()), "x")); s.Clean {
 		t.Fatal("clean while open")
 	}
-	rewritten, err := Read(AppendPartition(AppendHeader(nil), want()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(map[uint32]*Partition{1: want()}, rewritten.Partitions); d != "" {
-		t.Fatal(d)
+	for version, journal := range []bool{false, true} {
+		b := AppendPartition(AppendHeader(nil, journal), want())
+		if b[11] != byte(version+1) {
+			t.Fatalf("version %d with a journal: %v", b[11], journal)
+		}
+		rewritten, err := Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(map[uint32]*Partition{1: want()}, rewritten.Partitions); d != "" {
+			t.Fatal(d)
+		}
 	}
 }
 
@@ -69,7 +75,7 @@ func TestDamageEndsTheManifestAndIsNeverClean(t *testing.T) {
 }
 
 func TestANewerVersionIsToldApart(t *testing.T) {
-	b := AppendHeader(nil)
+	b := AppendHeader(nil, false)
 	b[11] = 9
 	copy(b[12:], reHeader(b))
 	if _, err := Read(b); !errors.Is(err, ErrVersion) {

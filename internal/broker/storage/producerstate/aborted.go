@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"slices"
 )
 
 // AbortedTxn is a transaction that was aborted: consumers with read_committed skip
@@ -86,10 +85,4 @@ func CollectAborted(dst, entries []AbortedTxn, fetchOffset, upperBound int64) (o
 		}
 	}
 	return dst, false
-}
-
-// TruncateAborted returns the entries of transactions that ended below the offset,
-// for a log that is cut there.
-func TruncateAborted(entries []AbortedTxn, endOffset int64) []AbortedTxn {
-	return slices.DeleteFunc(entries, func(a AbortedTxn) bool { return a.LastOffset >= endOffset })
 }

@@ -1,22 +1,19 @@
 package producerstate
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/record"
+	"github.com/naru-stream/naru/internal/script"
 )
-
-var rewrite = flag.Bool("rewrite", false, "rewrite the expected output of testdata")
 
 // model is a log around a State, driven by script commands.
 type model struct {
+	*script.Output
+	t       testing.TB
 	state   *State
 	log     []byte
 	end     int64 // log end with what is prepared
@@ -28,75 +25,67 @@ type model struct {
 	pending []byte
 }
 
-func newModel() *model { return &model{state: New(Limits{}), now: 1000} }
+func newModel(t testing.TB) *model { return &model{t: t, state: New(Limits{}), now: 1000} }
 
-type args map[string]string
-
-func (a args) int(name string, def int64) int64 {
-	v, ok := a[name]
-	if !ok {
-		return def
-	}
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil {
-		panic(err)
-	}
-	return n
+// run does what one line of a script says.
+func (m *model) run(line string) {
+	op, args, _ := strings.Cut(line, " ")
+	m.step(op, script.Parse(m.t, args))
 }
 
-func (a args) has(name string) bool { _, ok := a[name]; return ok }
-
 // data makes a data batch, header first: the State reads no more of it.
-func (m *model) data(a args) []byte {
+func (m *model) data(a script.Args) []byte {
 	spec := record.DefaultSpec()
 	spec.BaseOffset = m.end
-	spec.ProducerID = a.int("pid", -1)
-	spec.ProducerEpoch = int16(a.int("epoch", -1))
-	spec.BaseSequence = int32(a.int("seq", -1))
-	spec.Transactional = a.has("txn")
-	b, err := record.AppendEmpty(nil, spec, m.end+a.int("n", 1)-1, a.int("ts", m.now))
+	spec.ProducerID = a.Num("pid", -1)
+	spec.ProducerEpoch = int16(a.Num("epoch", -1))
+	spec.BaseSequence = int32(a.Num("seq", -1))
+	spec.Transactional = a.Has("txn")
+	b, err := record.AppendEmpty(nil, spec, m.end+a.Num("n", 1)-1, a.Num("ts", m.now))
 	if err != nil {
-		panic(err)
+		a.Fatal(err)
 	}
 	return b
 }
 
-func (m *model) marker(a args) []byte {
+func (m *model) marker(a script.Args) []byte {
 	spec := record.DefaultSpec()
 	spec.BaseOffset = m.end
-	spec.ProducerID, spec.ProducerEpoch = a.int("pid", -1), int16(a.int("epoch", -1))
+	spec.ProducerID, spec.ProducerEpoch = a.Num("pid", -1), int16(a.Num("epoch", -1))
 	typ := record.ControlAbort
-	if a.has("commit") {
+	if a.Has("commit") {
 		typ = record.ControlCommit
 	}
 	var bl record.Builder
-	b, err := record.AppendEndTxn(nil, spec, record.EndTxnMarker{Type: typ, CoordinatorEpoch: int32(a.int("coordinator", 0))}, m.now, &bl)
+	b, err := record.AppendEndTxn(nil, spec, record.EndTxnMarker{Type: typ, CoordinatorEpoch: int32(a.Num("coordinator", 0))}, m.now, &bl)
 	if err != nil {
-		panic(err)
+		a.Fatal(err)
 	}
 	return b
 }
 
-func (m *model) prepare(batches []byte, a args, origin Origin) string {
-	switch a["origin"] {
+func (m *model) prepare(batches []byte, a script.Args, origin Origin) {
+	switch a.Named["origin"] {
 	case "coordinator":
 		origin = Coordinator
 	case "replication":
 		origin = Replication
 	}
-	res, err := m.state.Prepare(batches, origin, int16(a.int("tv", 0)), m.now)
+	res, err := m.state.Prepare(batches, origin, int16(a.Num("tv", 0)), m.now)
 	if err != nil {
-		return protocol.CodeOf(err).String() + ": " + err.Error()
+		m.Say("%s: %v", protocol.CodeOf(err), err)
+		return
 	}
 	if res.Duplicate {
-		return fmt.Sprintf("duplicate of %d–%d at %d ms", res.BaseOffset, res.LastOffset, res.TimestampMs)
+		m.Say("duplicate of %d–%d at %d ms", res.BaseOffset, res.LastOffset, res.TimestampMs)
+		return
 	}
 	m.pending = append(m.pending, batches...)
 	m.end = res.LastOffset + 1
-	if !a.has("prepare") {
+	if !a.Has("prepare") {
 		m.commit()
 	}
-	return fmt.Sprintf("offsets %d–%d", res.BaseOffset, res.LastOffset)
+	m.Say("offsets %d–%d", res.BaseOffset, res.LastOffset)
 }
 
 func (m *model) commit() {
@@ -105,47 +94,42 @@ func (m *model) commit() {
 	m.pending, m.written = nil, m.end
 }
 
-func (m *model) run(line string) string {
-	words := strings.Fields(line)
-	a := args{}
-	for _, w := range words[1:] {
-		k, v, _ := strings.Cut(w, "=")
-		a[k] = v
-	}
-	switch words[0] {
+func (m *model) step(op string, a script.Args) {
+	switch op {
 	case "data":
-		return m.prepare(m.data(a), a, Client)
+		m.prepare(m.data(a), a, Client)
 	case "two": // an append of two batches: seq and seq2
 		first := m.data(a)
 		end := m.end
-		m.end += a.int("n", 1)
-		a["seq"] = a["seq2"]
+		m.end += a.Num("n", 1)
+		a.Named["seq"] = a.Named["seq2"]
 		both := append(first, m.data(a)...)
 		m.end = end
-		return m.prepare(both, a, Client)
+		m.prepare(both, a, Client)
 	case "marker":
-		return m.prepare(m.marker(a), a, Coordinator)
+		m.prepare(m.marker(a), a, Coordinator)
 	case "commit":
 		m.commit()
 	case "rollback":
 		m.state.Rollback()
 		m.pending, m.end = nil, m.written
 	case "hw":
-		m.hw = a.int("at", 0)
+		m.hw = a.Num("at", 0)
 		m.state.OnHighWatermark(m.hw)
 	case "start":
-		m.state.OnLogStartOffset(a.int("at", 0))
+		m.state.OnLogStartOffset(a.Num("at", 0))
 	case "limits":
-		m.state.SetLimits(Limits{MaxProducers: int(a.int("producers", 0)), ExpirationMs: a.int("ms", 0)})
+		m.state.SetLimits(Limits{MaxProducers: int(a.Num("producers", 0)), ExpirationMs: a.Num("ms", 0)})
 	case "now":
-		m.now = a.int("ms", 0)
+		m.now = a.Num("ms", 0)
 	case "expire":
-		return fmt.Sprintf("%d expired", m.state.Expire(m.now))
+		m.Say("%d expired", m.state.Expire(m.now))
 	case "snapshot":
 		m.snap = m.state.AppendSnapshot(nil)
 	case "restart": // from the snapshot, then the log behind it
 		if err := m.state.Load(m.snap); err != nil {
-			return err.Error()
+			m.Say("%v", err)
+			return
 		}
 		from := m.state.EndOffset()
 		for rest := m.log; len(rest) > 0; {
@@ -156,11 +140,10 @@ func (m *model) run(line string) string {
 			}
 		}
 	case "state":
-		return m.describe()
+		m.Say("%s", m.describe())
 	default:
-		return "unknown command"
+		a.Fatalf("unknown step %q", op)
 	}
-	return "ok"
 }
 
 func (m *model) describe() string {
@@ -177,48 +160,11 @@ func (m *model) describe() string {
 	return out.String()
 }
 
-// TestScripts runs testdata/*.txt: commands, a line of dashes, the answers.
-// Lines that start with # are kept. A blank line ends a case; the model lives on
-// to the end of the file.
+// TestScripts plays testdata/*.txt: of each step what State answers.
 func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			src, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m := newModel()
-			var got []string
-			for _, block := range strings.Split(strings.TrimSpace(string(src)), "\n\n") {
-				var lines, answers []string
-				for _, line := range strings.Split(block, "\n") {
-					if line == "----" {
-						break
-					}
-					lines = append(lines, line)
-					if !strings.HasPrefix(line, "#") {
-						answers = append(answers, m.run(line))
-					}
-				}
-				if len(answers) > 0 {
-					lines = append(append(lines, "----"), answers...)
-				}
-				got = append(got, strings.Join(lines, "\n"))
-			}
-			text := strings.Join(got, "\n\n") + "\n"
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if text != string(src) {
-				t.Errorf("answers differ; check with -rewrite and git diff. Got:\n%s", text)
-			}
-		})
-	}
+	script.Run(t, func(t *testing.T, out *script.Output) func(op, args string) {
+		m := newModel(t)
+		m.Output = out
+		return func(op, args string) { m.step(op, script.Parse(t, args)) }
+	})
 }

@@ -8,6 +8,28 @@ import (
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
+// The suffixes of the files in a partition's directory.
+const (
+	// LogSuffix is that of the batches.
+	LogSuffix = ".log"
+	// IndexSuffix is that of the sparse index of a sealed segment.
+	IndexSuffix = ".nidx"
+	// SnapshotSuffix is that of the producers' state at an offset.
+	SnapshotSuffix = ".nsnap"
+	// AbortedSuffix is that of the aborted transactions of a sealed segment.
+	AbortedSuffix = ".ntxn"
+	// DeletedSuffix follows LogSuffix in a file that goes later.
+	DeletedSuffix = ".deleted"
+	// CleanedSuffix follows LogSuffix in what a compaction writes.
+	CleanedSuffix = ".cleaned"
+	// TmpSuffix follows the others in a file that is not complete.
+	TmpSuffix = ".tmp"
+	// QuarantineSuffix is followed by the position that damaged bytes had.
+	QuarantineSuffix = ".quarantine-"
+	// DeletedDirSuffix ends the name of a deleted partition's directory.
+	DeletedDirSuffix = "-delete"
+)
+
 // Name returns a file name as Kafka makes it: twenty digits and a suffix.
 func Name(offset int64, suffix string) string {
 	return fmt.Sprintf("%020d%s", offset, suffix)
@@ -22,6 +44,9 @@ func ParseName(name, suffix string) (int64, bool) {
 	offset, err := strconv.ParseInt(digits, 10, 64)
 	return offset, err == nil && offset >= 0
 }
+
+// DirName names a partition's directory, <topic>-<partition>.
+func DirName(topic string, partition int32) string { return topic + "-" + strconv.Itoa(int(partition)) }
 
 // ParseDir splits the name of a partition's directory, <topic>-<partition>.
 func ParseDir(name string) (topic string, partition int32, ok bool) {

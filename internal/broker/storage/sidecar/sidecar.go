@@ -1,8 +1,8 @@
 // Package sidecar has the formats of the small files beside a partition's
 // segments: who the partition is, and what its producers had sent.
 //
-// Neighbours: package storage writes and reads the files; the sparse index of a
-// segment has a room of its own, index. Pure: bytes only.
+// Neighbours: package storage says when and where; the sparse index of a
+// segment has a room of its own, index.
 //
 // Invariant: a file that is cut or changed anywhere is recognised.
 package sidecar
@@ -12,9 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"path"
 
 	"github.com/naru-stream/naru/internal/broker/storage/producerstate"
+	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/kafka/wire"
+	"github.com/naru-stream/naru/internal/vfs"
 )
 
 // A partition's directory holds partition.meta, from which a lost manifest is
@@ -32,6 +35,9 @@ const (
 	metaCRCAt      = 28
 )
 
+// PartitionFile is the name of that file.
+const PartitionFile = "partition.meta"
+
 // EncodePartition makes a partition.meta.
 func EncodePartition(topic string, id wire.UUID, partition int32) []byte {
 	b := append([]byte("NPRT"), 0, 0, 0, metaVersion)
@@ -41,6 +47,16 @@ func EncodePartition(topic string, id wire.UUID, partition int32) []byte {
 	b = append(b, topic...)
 	binary.BigEndian.PutUint32(b[metaCRCAt:], metaChecksum(b))
 	return b
+}
+
+// WritePartition writes a partition.meta. It does not sync it.
+func WritePartition(fsys vfs.FS, name, topic string, id wire.UUID, partition int32) error {
+	f, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(EncodePartition(topic, id, partition), 0)
+	return errors.Join(err, f.Close())
 }
 
 func metaChecksum(b []byte) uint32 {
@@ -95,6 +111,35 @@ func DecodeSnapshot(b []byte, state *producerstate.State) ([]producerstate.Abort
 		return nil, err
 	}
 	return producerstate.DecodeAborted(nil, b[n:at])
+}
+
+// WriteSnapshot writes a snapshot file into a partition's directory, durably.
+func WriteSnapshot(fsys vfs.FS, dir string, offset int64, data []byte) error {
+	name := path.Join(dir, segmentfile.Name(offset, segmentfile.SnapshotSuffix))
+	err := vfs.WriteFileSynced(fsys, name+segmentfile.TmpSuffix, data)
+	if err == nil {
+		err = fsys.Rename(name+segmentfile.TmpSuffix, name)
+	}
+	if err != nil {
+		return fmt.Errorf("writing a producer snapshot: %w", err)
+	}
+	return fsys.SyncDir(dir)
+}
+
+// Snapshots returns the offsets of the snapshot files in a partition's directory,
+// ascending.
+func Snapshots(fsys vfs.FS, dir string) []int64 {
+	entries, err := fsys.List(dir)
+	if err != nil {
+		return nil // no directory, no snapshots
+	}
+	var offsets []int64
+	for _, e := range entries {
+		if offset, ok := segmentfile.ParseName(e.Name, segmentfile.SnapshotSuffix); ok {
+			offsets = append(offsets, offset)
+		}
+	}
+	return offsets
 }
 
 // castagnoli is the polynomial's table; it is never written.

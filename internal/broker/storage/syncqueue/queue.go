@@ -4,7 +4,7 @@
 // for the next turn and is covered by it. Logs that may share a sync gather while one
 // runs and then go together; the others go one by one, several at a time.
 //
-// Neighbours: package storage owns the lock, the workers and the syncs. Pure: no
+// Neighbours: syncer owns the lock and the workers. Pure: no
 // lock, no goroutine, no file.
 package syncqueue
 

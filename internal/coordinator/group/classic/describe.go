@@ -121,15 +121,6 @@ func (g *Group) RetentionStartMs(commitMs int64) (ms int64, ok bool) {
 	}
 }
 
-// MemberIDs returns the ids of the members in the order in which they joined.
-func (g *Group) MemberIDs() []string {
-	ids := make([]string, len(g.order))
-	for i, m := range g.order {
-		ids[i] = m.id
-	}
-	return slices.Clip(ids)
-}
-
 // String describes the group as its record does: all that outlives a restart.
 func (g *Group) String() string {
 	var b strings.Builder

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/naru-stream/naru/internal/coordinator/runtime"
+	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
@@ -65,6 +66,18 @@ type Env struct {
 	Out *runtime.Effects
 	// Config is the settings.
 	Config *Config
+}
+
+// Write writes a record of a group.
+func (e Env) Write(key coordrecord.Key, value coordrecord.Value) {
+	e.Out.Write(coordrecord.AppendKey(nil, key), coordrecord.AppendValue(nil, value, 0))
+}
+
+// Forget writes tombstones.
+func (e Env) Forget(keys ...coordrecord.Key) {
+	for _, key := range keys {
+		e.Out.Write(coordrecord.AppendKey(nil, key), nil)
+	}
 }
 
 // State is where a group is in its life.

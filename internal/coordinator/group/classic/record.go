@@ -94,7 +94,7 @@ func FromRecord(id string, b []byte) (*Group, error) {
 	}
 	g := New(id, value.CurrentStateTimestamp)
 	g.protocolType = strings.Clone(value.ProtocolType)
-	g.protocolName = cloneNullable(value.Protocol)
+	g.protocolName = wire.CloneNullable(value.Protocol)
 	g.generation = value.Generation
 	if value.Leader != nil {
 		g.leader = strings.Clone(*value.Leader)
@@ -110,7 +110,7 @@ func FromRecord(id string, b []byte) (*Group, error) {
 		}
 		x := &member{
 			id:                 strings.Clone(m.MemberId),
-			instanceID:         cloneNullable(m.GroupInstanceId),
+			instanceID:         wire.CloneNullable(m.GroupInstanceId),
 			clientID:           strings.Clone(m.ClientId),
 			clientHost:         strings.Clone(m.ClientHost),
 			rebalanceTimeoutMs: m.RebalanceTimeout,
@@ -137,12 +137,4 @@ func (g *Group) Loaded(env Env) {
 	if len(g.members) > env.Config.MaxSize {
 		g.prepareRebalance(env) // the limit was lowered; the last to join are refused
 	}
-}
-
-func cloneNullable(s *string) *string {
-	if s == nil {
-		return nil
-	}
-	c := strings.Clone(*s)
-	return &c
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 // memberIDRequiredVersion is the first version of JoinGroup whose members get an id
@@ -105,10 +106,10 @@ func (g *Group) classicMember(call *classic.JoinCall, known *member, id string, 
 		}
 	}
 	if req.GroupInstanceId != nil {
-		next.instanceID = cloneNullable(req.GroupInstanceId)
+		next.instanceID = wire.CloneNullable(req.GroupInstanceId)
 	}
 	if subscription.RackId != nil {
-		next.rackID = cloneNullable(subscription.RackId)
+		next.rackID = wire.CloneNullable(subscription.RackId)
 	}
 	next.rebalanceTimeoutMs = req.RebalanceTimeoutMs
 	next.topics, next.regex = sortedSet(subscription.Topics), ""

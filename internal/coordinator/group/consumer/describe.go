@@ -44,11 +44,9 @@ func (g *Group) Describe(out *protocol.ConsumerGroupDescribeResponseDescribedGro
 		d := protocol.ConsumerGroupDescribeResponseMember{
 			MemberId: m.id, InstanceId: m.instanceID, RackId: m.rackID, MemberEpoch: m.epoch,
 			ClientId: m.clientID, ClientHost: m.clientHost, SubscribedTopicNames: m.topics,
-			Assignment: g.describe(m.assigned.assignment()), TargetAssignment: g.describe(g.target[id]),
+			SubscribedTopicRegex: &m.regex,
+			Assignment:           g.describe(m.held()), TargetAssignment: g.describe(g.target[id]),
 			MemberType: memberTypeConsumer,
-		}
-		if m.regex != "" {
-			d.SubscribedTopicRegex = &m.regex
 		}
 		if m.classic != nil {
 			d.MemberType = memberTypeClassic

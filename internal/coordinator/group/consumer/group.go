@@ -126,10 +126,14 @@ type Group struct {
 	regexesMs int64
 }
 
+// firstEpoch is the group epoch and the assignment epoch of a group that never had a
+// member.
+const firstEpoch = 1
+
 // New returns a group without members.
 func New(id string, around *Surroundings) *Group {
 	return &Group{
-		id: strings.Clone(id), around: around, checked: -1,
+		id: strings.Clone(id), around: around, checked: -1, epoch: firstEpoch, assignmentEpoch: firstEpoch,
 		target: map[string]assignor.Assignment{}, members: map[string]*member{}, static: map[string]string{},
 		topics: map[string]int{}, regexes: map[string]*regex{}, owners: map[wire.UUID]map[int32]string{},
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 // refusal is why a request is not served.
@@ -214,13 +215,13 @@ func says(req *protocol.ConsumerGroupHeartbeatRequest, m *member, clientID, clie
 func update(m *member, call *HeartbeatCall) {
 	req := call.Request
 	if req.InstanceId != nil {
-		m.instanceID = cloneNullable(req.InstanceId)
+		m.instanceID = wire.CloneNullable(req.InstanceId)
 	}
 	if req.RackId != nil {
-		m.rackID = cloneNullable(req.RackId)
+		m.rackID = wire.CloneNullable(req.RackId)
 	}
 	if req.ServerAssignor != nil {
-		m.assignor = cloneNullable(req.ServerAssignor)
+		m.assignor = wire.CloneNullable(req.ServerAssignor)
 	}
 	if req.RebalanceTimeoutMs != -1 {
 		m.rebalanceTimeoutMs = req.RebalanceTimeoutMs

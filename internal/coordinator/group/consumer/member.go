@@ -56,7 +56,7 @@ func (o owned) assignment() assignor.Assignment {
 
 // ids returns the topics in the order of their ids.
 func ids[V any](m map[wire.UUID]V) []wire.UUID {
-	return slices.SortedFunc(maps.Keys(m), func(a, b wire.UUID) int { return slices.Compare(a[:], b[:]) })
+	return slices.SortedFunc(maps.Keys(m), wire.UUID.Compare)
 }
 
 // member is one member. What a group holds of it is replaced, not changed.
@@ -79,6 +79,17 @@ type member struct {
 	pending       owned // what the member has to give up
 }
 
+// held returns the partitions that the member has, those that it has been asked to give
+// up among them.
+func (m *member) held() assignor.Assignment {
+	out := m.assigned.assignment()
+	for id, partitions := range m.pending.assignment() {
+		out[id] = append(out[id], partitions...)
+		slices.Sort(out[id])
+	}
+	return out
+}
+
 // reconciled tells whether the member has all of the target of that epoch.
 func (m *member) reconciled(epoch int32) bool { return m.state == stable && m.epoch == epoch }
 
@@ -96,14 +107,6 @@ func (m *member) sameMetadata(b *member) bool {
 
 func equalNullable(a, b *string) bool {
 	return a == b || a != nil && b != nil && *a == *b
-}
-
-func cloneNullable(s *string) *string {
-	if s == nil {
-		return nil
-	}
-	c := strings.Clone(*s)
-	return &c
 }
 
 // subset tells whether all of the partitions that a member reports are among those; a

@@ -68,7 +68,7 @@ func (g *Group) adopt(from *classic.Member, taken owned) (m *member, why string)
 	if err != nil {
 		return nil, "the embedded consumer protocol is malformed."
 	}
-	m.topics, m.rackID = sortedSet(subscription.Topics), cloneNullable(subscription.RackId)
+	m.topics, m.rackID = sortedSet(subscription.Topics), wire.CloneNullable(subscription.RackId)
 	if len(from.Assignment) == 0 {
 		return m, ""
 	}

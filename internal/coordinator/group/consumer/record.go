@@ -13,17 +13,13 @@ import (
 )
 
 func (g *Group) writeEpoch(env classic.Env) {
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupMetadataKey{GroupId: g.id}),
-		coordrecord.AppendValue(nil, &coordrecord.ConsumerGroupMetadataValue{Epoch: g.epoch, MetadataHash: g.metadataHash}, 0))
+	env.Write(&coordrecord.ConsumerGroupMetadataKey{GroupId: g.id}, &coordrecord.ConsumerGroupMetadataValue{Epoch: g.epoch, MetadataHash: g.metadataHash})
 }
 
 func (g *Group) writeAssignmentEpoch(env classic.Env) {
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupTargetAssignmentMetadataKey{GroupId: g.id}),
-		coordrecord.AppendValue(nil, &coordrecord.ConsumerGroupTargetAssignmentMetadataValue{
-			AssignmentEpoch: g.assignmentEpoch, AssignmentTimestamp: g.assignedMs,
-		}, 0))
+	env.Write(&coordrecord.ConsumerGroupTargetAssignmentMetadataKey{GroupId: g.id}, &coordrecord.ConsumerGroupTargetAssignmentMetadataValue{
+		AssignmentEpoch: g.assignmentEpoch, AssignmentTimestamp: g.assignedMs,
+	})
 }
 
 func (g *Group) writeTarget(env classic.Env, memberID string) {
@@ -34,18 +30,14 @@ func (g *Group) writeTarget(env classic.Env, memberID string) {
 			TopicId: id, Partitions: target[id],
 		})
 	}
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID}),
-		coordrecord.AppendValue(nil, &value, 0))
+	env.Write(&coordrecord.ConsumerGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID}, &value)
 }
 
 func (g *Group) writeCurrent(env classic.Env, m *member) {
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: m.id}),
-		coordrecord.AppendValue(nil, &coordrecord.ConsumerGroupCurrentMemberAssignmentValue{
-			MemberEpoch: m.epoch, PreviousMemberEpoch: m.previousEpoch, State: int8(m.state),
-			AssignedPartitions: partitionsOf(m.assigned), PartitionsPendingRevocation: partitionsOf(m.pending),
-		}, 0))
+	env.Write(&coordrecord.ConsumerGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: m.id}, &coordrecord.ConsumerGroupCurrentMemberAssignmentValue{
+		MemberEpoch: m.epoch, PreviousMemberEpoch: m.previousEpoch, State: int8(m.state),
+		AssignedPartitions: partitionsOf(m.assigned), PartitionsPendingRevocation: partitionsOf(m.pending),
+	})
 }
 
 func partitionsOf(o owned) []coordrecord.ConsumerGroupCurrentMemberAssignmentValueTopicPartitions {
@@ -79,19 +71,15 @@ func (g *Group) metadataBytes(m *member) int {
 }
 
 func (g *Group) writeMember(env classic.Env, m *member) {
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupMemberMetadataKey{GroupId: g.id, MemberId: m.id}),
-		coordrecord.AppendValue(nil, g.memberValue(m), 0))
+	env.Write(&coordrecord.ConsumerGroupMemberMetadataKey{GroupId: g.id, MemberId: m.id}, g.memberValue(m))
 }
 
 func (g *Group) forgetRecords(env classic.Env, memberID string) {
-	for _, key := range []coordrecord.Key{
+	env.Forget(
 		&coordrecord.ConsumerGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: memberID},
 		&coordrecord.ConsumerGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID},
 		&coordrecord.ConsumerGroupMemberMetadataKey{GroupId: g.id, MemberId: memberID},
-	} {
-		env.Out.Write(coordrecord.AppendKey(nil, key), nil)
-	}
+	)
 }
 
 // Delete writes the tombstones of the group and cancels its timers.
@@ -101,8 +89,7 @@ func (g *Group) Delete(env classic.Env) {
 		g.drop(g.members[id])
 	}
 	g.dropRegexes(env)
-	env.Out.Write(coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupTargetAssignmentMetadataKey{GroupId: g.id}), nil)
-	env.Out.Write(coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupMetadataKey{GroupId: g.id}), nil)
+	env.Forget(&coordrecord.ConsumerGroupTargetAssignmentMetadataKey{GroupId: g.id}, &coordrecord.ConsumerGroupMetadataKey{GroupId: g.id})
 }
 
 // GroupOf returns the group that a record tells of; ok is false for records of other
@@ -136,7 +123,7 @@ func (g *Group) Apply(key coordrecord.Key, value coordrecord.Value) (gone bool, 
 		v := value.(*coordrecord.ConsumerGroupMetadataValue)
 		g.epoch, g.metadataHash = v.Epoch, v.MetadataHash
 	case *coordrecord.ConsumerGroupTargetAssignmentMetadataKey:
-		g.assignmentEpoch, g.assignedMs = 0, 0
+		g.assignmentEpoch, g.assignedMs = firstEpoch, 0
 		if value != nil {
 			v := value.(*coordrecord.ConsumerGroupTargetAssignmentMetadataValue)
 			g.assignmentEpoch, g.assignedMs = v.AssignmentEpoch, v.AssignmentTimestamp
@@ -188,7 +175,7 @@ func (g *Group) applyMember(memberID string, value coordrecord.Value) {
 	}
 	v := value.(*coordrecord.ConsumerGroupMemberMetadataValue)
 	m := g.ensure(memberID)
-	m.instanceID, m.rackID, m.assignor = cloneNullable(v.InstanceId), cloneNullable(v.RackId), cloneNullable(v.ServerAssignor)
+	m.instanceID, m.rackID, m.assignor = wire.CloneNullable(v.InstanceId), wire.CloneNullable(v.RackId), wire.CloneNullable(v.ServerAssignor)
 	m.clientID, m.clientHost = strings.Clone(v.ClientId), strings.Clone(v.ClientHost)
 	m.topics, m.rebalanceTimeoutMs = sortedSet(v.SubscribedTopicNames), v.RebalanceTimeoutMs
 	m.regex = ""

@@ -95,11 +95,9 @@ func (g *Group) addRegex(env classic.Env, expression string) *refusal {
 func (g *Group) writeRegex(env classic.Env, expression string) {
 	r := g.regexes[expression]
 	r.recorded, r.version, r.timestampMs = true, g.around.Metadata.Version(), env.NowMs
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupRegularExpressionKey{GroupId: g.id, RegularExpression: expression}),
-		coordrecord.AppendValue(nil, &coordrecord.ConsumerGroupRegularExpressionValue{
-			Topics: r.topics, Version: r.version, Timestamp: r.timestampMs,
-		}, 0))
+	env.Write(&coordrecord.ConsumerGroupRegularExpressionKey{GroupId: g.id, RegularExpression: expression}, &coordrecord.ConsumerGroupRegularExpressionValue{
+		Topics: r.topics, Version: r.version, Timestamp: r.timestampMs,
+	})
 }
 
 // dropRegexes forgets the regular expressions that nobody is subscribed to.
@@ -107,9 +105,7 @@ func (g *Group) dropRegexes(env classic.Env) {
 	for _, expression := range slices.Sorted(maps.Keys(g.regexes)) {
 		if g.regexes[expression].members == 0 {
 			delete(g.regexes, expression)
-			env.Out.Write(coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupRegularExpressionKey{
-				GroupId: g.id, RegularExpression: expression,
-			}), nil)
+			env.Forget(&coordrecord.ConsumerGroupRegularExpressionKey{GroupId: g.id, RegularExpression: expression})
 		}
 	}
 }

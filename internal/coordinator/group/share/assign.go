@@ -145,5 +145,5 @@ func (g *Group) reconcile(env classic.Env, m *member, changed bool) *member {
 
 // ids returns the topics in the order of their ids.
 func ids[V any](m map[wire.UUID]V) []wire.UUID {
-	return slices.SortedFunc(maps.Keys(m), func(a, b wire.UUID) int { return slices.Compare(a[:], b[:]) })
+	return slices.SortedFunc(maps.Keys(m), wire.UUID.Compare)
 }

@@ -15,7 +15,7 @@
 //
 // Only initialized partitions are assigned. To ask the share coordinator is the matter
 // of the owner of the group: Heartbeat, Alter, DeleteOffsets and DeleteAll return what
-// to ask for, and the answers come back through Initialized, NotInitialized and Deleted.
+// to ask for, and the answers come back through Initialized and Deleted.
 //
 // Records are Kafka's:
 //

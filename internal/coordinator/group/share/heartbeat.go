@@ -8,6 +8,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/assignor"
 	"github.com/naru-stream/naru/internal/coordinator/group/classic"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 // refusal is why a request is not served.
@@ -129,7 +130,7 @@ func (g *Group) subscribe(env classic.Env, call *HeartbeatCall, known *member) (
 		*next = *known
 	}
 	if req.RackId != nil {
-		next.rackID = cloneNullable(req.RackId)
+		next.rackID = wire.CloneNullable(req.RackId)
 	}
 	if req.SubscribedTopicNames != nil {
 		next.topics = sortedSet(req.SubscribedTopicNames)

@@ -36,14 +36,6 @@ func (m *member) sameMetadata(b *member) bool {
 		(m.rackID == b.rackID || m.rackID != nil && b.rackID != nil && *m.rackID == *b.rackID)
 }
 
-func cloneNullable(s *string) *string {
-	if s == nil {
-		return nil
-	}
-	c := strings.Clone(*s)
-	return &c
-}
-
 // sortedSet returns copies of the names in order, each once.
 func sortedSet(names []string) []string {
 	out := make([]string, len(names))

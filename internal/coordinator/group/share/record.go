@@ -13,17 +13,13 @@ import (
 )
 
 func (g *Group) writeEpoch(env classic.Env) {
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ShareGroupMetadataKey{GroupId: g.id}),
-		coordrecord.AppendValue(nil, &coordrecord.ShareGroupMetadataValue{Epoch: g.epoch, MetadataHash: g.metadataHash}, 0))
+	env.Write(&coordrecord.ShareGroupMetadataKey{GroupId: g.id}, &coordrecord.ShareGroupMetadataValue{Epoch: g.epoch, MetadataHash: g.metadataHash})
 }
 
 func (g *Group) writeAssignmentEpoch(env classic.Env) {
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ShareGroupTargetAssignmentMetadataKey{GroupId: g.id}),
-		coordrecord.AppendValue(nil, &coordrecord.ShareGroupTargetAssignmentMetadataValue{
-			AssignmentEpoch: g.assignmentEpoch, AssignmentTimestamp: g.assignedMs,
-		}, 0))
+	env.Write(&coordrecord.ShareGroupTargetAssignmentMetadataKey{GroupId: g.id}, &coordrecord.ShareGroupTargetAssignmentMetadataValue{
+		AssignmentEpoch: g.assignmentEpoch, AssignmentTimestamp: g.assignedMs,
+	})
 }
 
 func (g *Group) writeTarget(env classic.Env, memberID string) {
@@ -34,9 +30,7 @@ func (g *Group) writeTarget(env classic.Env, memberID string) {
 			TopicId: id, Partitions: target[id],
 		})
 	}
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ShareGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID}),
-		coordrecord.AppendValue(nil, &value, 0))
+	env.Write(&coordrecord.ShareGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID}, &value)
 }
 
 func (g *Group) writeCurrent(env classic.Env, m *member) {
@@ -46,9 +40,7 @@ func (g *Group) writeCurrent(env classic.Env, m *member) {
 			TopicId: id, Partitions: m.assigned[id],
 		})
 	}
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ShareGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: m.id}),
-		coordrecord.AppendValue(nil, &value, 0))
+	env.Write(&coordrecord.ShareGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: m.id}, &value)
 }
 
 func memberValue(m *member) *coordrecord.ShareGroupMemberMetadataValue {
@@ -60,9 +52,7 @@ func memberValue(m *member) *coordrecord.ShareGroupMemberMetadataValue {
 func metadataBytes(m *member) int { return len(coordrecord.AppendValue(nil, memberValue(m), 0)) }
 
 func (g *Group) writeMember(env classic.Env, m *member) {
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ShareGroupMemberMetadataKey{GroupId: g.id, MemberId: m.id}),
-		coordrecord.AppendValue(nil, memberValue(m), 0))
+	env.Write(&coordrecord.ShareGroupMemberMetadataKey{GroupId: g.id, MemberId: m.id}, memberValue(m))
 }
 
 // writeStates writes which partitions are how far, after a change of that.
@@ -77,9 +67,7 @@ func (g *Group) writeStates(env classic.Env) {
 			TopicId: id, TopicName: g.state.deleting[id],
 		})
 	}
-	env.Out.Write(
-		coordrecord.AppendKey(nil, &coordrecord.ShareGroupStatePartitionMetadataKey{GroupId: g.id}),
-		coordrecord.AppendValue(nil, &value, 0))
+	env.Write(&coordrecord.ShareGroupStatePartitionMetadataKey{GroupId: g.id}, &value)
 }
 
 func infos(topics map[wire.UUID]partitions) []coordrecord.ShareGroupStatePartitionMetadataValueTopicPartitionsInfo {
@@ -93,13 +81,11 @@ func infos(topics map[wire.UUID]partitions) []coordrecord.ShareGroupStatePartiti
 }
 
 func (g *Group) forgetRecords(env classic.Env, memberID string) {
-	for _, key := range []coordrecord.Key{
+	env.Forget(
 		&coordrecord.ShareGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: memberID},
 		&coordrecord.ShareGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID},
 		&coordrecord.ShareGroupMemberMetadataKey{GroupId: g.id, MemberId: memberID},
-	} {
-		env.Out.Write(coordrecord.AppendKey(nil, key), nil)
-	}
+	)
 }
 
 // Delete writes the tombstones of the group and cancels its timers.
@@ -108,13 +94,11 @@ func (g *Group) Delete(env classic.Env) {
 		g.forget(env, g.members[id])
 		g.drop(g.members[id])
 	}
-	for _, key := range []coordrecord.Key{
+	env.Forget(
 		&coordrecord.ShareGroupTargetAssignmentMetadataKey{GroupId: g.id},
 		&coordrecord.ShareGroupStatePartitionMetadataKey{GroupId: g.id},
 		&coordrecord.ShareGroupMetadataKey{GroupId: g.id},
-	} {
-		env.Out.Write(coordrecord.AppendKey(nil, key), nil)
-	}
+	)
 }
 
 // GroupOf returns the group that a record tells of; ok is false for records of other
@@ -139,11 +123,11 @@ func GroupOf(key coordrecord.Key) (id string, ok bool) {
 
 // Apply takes in one record of the group; value is nil for a tombstone. It tells whether
 // the group is gone with it.
-func (g *Group) Apply(key coordrecord.Key, value coordrecord.Value) (gone bool) {
+func (g *Group) Apply(key coordrecord.Key, value coordrecord.Value) (gone bool, err error) {
 	switch k := key.(type) {
 	case *coordrecord.ShareGroupMetadataKey:
 		if value == nil {
-			return true
+			return true, nil
 		}
 		v := value.(*coordrecord.ShareGroupMetadataValue)
 		g.epoch, g.metadataHash = v.Epoch, v.MetadataHash
@@ -162,7 +146,7 @@ func (g *Group) Apply(key coordrecord.Key, value coordrecord.Value) (gone bool) 
 	case *coordrecord.ShareGroupStatePartitionMetadataKey:
 		g.applyStates(value)
 	}
-	return false
+	return false, nil
 }
 
 func (g *Group) applyTarget(memberID string, value coordrecord.Value) {
@@ -200,7 +184,7 @@ func (g *Group) applyMember(memberID string, value coordrecord.Value) {
 	}
 	v := value.(*coordrecord.ShareGroupMemberMetadataValue)
 	m := g.ensure(memberID)
-	m.rackID, m.clientID, m.clientHost = cloneNullable(v.RackId), strings.Clone(v.ClientId), strings.Clone(v.ClientHost)
+	m.rackID, m.clientID, m.clientHost = wire.CloneNullable(v.RackId), strings.Clone(v.ClientId), strings.Clone(v.ClientHost)
 	m.topics = sortedSet(v.SubscribedTopicNames)
 	m.bytes = metadataBytes(m)
 	g.put(m)

@@ -228,7 +228,7 @@ func (g *Group) beat(env classic.Env, call *HeartbeatCall) *refusal {
 	res.MemberId, res.MemberEpoch = m.id, m.epoch
 	res.HeartbeatIntervalMs = own(g.overrides().HeartbeatIntervalMs, g.around.Config.HeartbeatIntervalMs)
 	changed := req.MemberEpoch == joinEpoch || !m.assigned.equal(p.member.assigned)
-	if changed || req.MemberEpoch != p.epoch || reportedBy(req).differs(m.assigned) {
+	if changed || req.MemberEpoch != p.epoch || g.assignmentEpoch == g.epoch && reportedBy(req).differs(m.assigned) {
 		tellTasks(res, m)
 	}
 	if changed && m.endpoint != nil {
@@ -271,8 +271,9 @@ func (g *Group) carryOut(env classic.Env, p *plan) {
 }
 
 // tellTasks puts what the member has into the answer: when that has changed, and when the
-// member does not know, because an answer was lost. Kafka 4.3 leaves it then without its
-// tasks, or with those that it should give up.
+// member does not know, because an answer was lost; while new tasks are still to be given
+// out that can wait. Kafka 4.3 leaves the member then without its tasks, or with those that
+// it should give up.
 func tellTasks(res *protocol.StreamsGroupHeartbeatResponse, m *member) {
 	for kind, to := range []*[]protocol.StreamsGroupHeartbeatResponseTaskIds{&res.ActiveTasks, &res.StandbyTasks, &res.WarmupTasks} {
 		*to = []protocol.StreamsGroupHeartbeatResponseTaskIds{}

@@ -10,6 +10,7 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/streams/assignor"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
 	"github.com/naru-stream/naru/internal/kafka/protocol"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 // Epochs that a member sends to say something else.
@@ -170,7 +171,7 @@ func (m *member) updated(call *HeartbeatCall) *member {
 
 // keep gives the member memory of its own.
 func (m *member) keep() {
-	m.rackID = cloneNullable(m.rackID)
+	m.rackID = wire.CloneNullable(m.rackID)
 	m.clientID, m.clientHost, m.processID = strings.Clone(m.clientID), strings.Clone(m.clientHost), strings.Clone(m.processID)
 	if m.endpoint != nil {
 		m.endpoint = &endpoint{Host: strings.Clone(m.endpoint.Host), Port: m.endpoint.Port}
@@ -213,14 +214,6 @@ func (m *member) checkEpoch(req *protocol.StreamsGroupHeartbeatRequest) *refusal
 
 func equalNullable[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
-}
-
-func cloneNullable(s *string) *string {
-	if s == nil {
-		return nil
-	}
-	c := strings.Clone(*s)
-	return &c
 }
 
 func (g *Group) startRebalanceTimer(env classic.Env, m *member) {

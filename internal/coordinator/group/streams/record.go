@@ -10,16 +10,13 @@ import (
 	"github.com/naru-stream/naru/internal/coordinator/group/streams/assignor"
 	"github.com/naru-stream/naru/internal/coordinator/group/streams/topology"
 	"github.com/naru-stream/naru/internal/kafka/coordrecord"
+	"github.com/naru-stream/naru/internal/kafka/wire"
 )
 
 type (
 	targetIDs  = coordrecord.StreamsGroupTargetAssignmentMemberValueTaskIds
 	currentIDs = coordrecord.StreamsGroupCurrentMemberAssignmentValueTaskIds
 )
-
-func write(env classic.Env, key coordrecord.Key, value coordrecord.Value) {
-	env.Out.Write(coordrecord.AppendKey(nil, key), coordrecord.AppendValue(nil, value, 0))
-}
 
 func (g *Group) writeEpoch(env classic.Env) {
 	value := &coordrecord.StreamsGroupMetadataValue{
@@ -29,16 +26,16 @@ func (g *Group) writeEpoch(env classic.Env) {
 	for _, key := range slices.Sorted(maps.Keys(g.configs)) {
 		value.LastAssignmentConfigs = append(value.LastAssignmentConfigs, coordrecord.StreamsGroupMetadataValueLastAssignmentConfig{Key: key, Value: g.configs[key]})
 	}
-	write(env, &coordrecord.StreamsGroupMetadataKey{GroupId: g.id}, value)
+	env.Write(&coordrecord.StreamsGroupMetadataKey{GroupId: g.id}, value)
 }
 
 func (g *Group) writeAssignmentEpoch(env classic.Env) {
-	write(env, &coordrecord.StreamsGroupTargetAssignmentMetadataKey{GroupId: g.id},
+	env.Write(&coordrecord.StreamsGroupTargetAssignmentMetadataKey{GroupId: g.id},
 		&coordrecord.StreamsGroupTargetAssignmentMetadataValue{AssignmentEpoch: g.assignmentEpoch, AssignmentTimestamp: g.assignedMs})
 }
 
 func (g *Group) writeTopology(env classic.Env) {
-	write(env, &coordrecord.StreamsGroupTopologyKey{GroupId: g.id}, g.topology.Value())
+	env.Write(&coordrecord.StreamsGroupTopologyKey{GroupId: g.id}, g.topology.Value())
 }
 
 func memberValue(m *member) *coordrecord.StreamsGroupMemberMetadataValue {
@@ -52,7 +49,7 @@ func memberValue(m *member) *coordrecord.StreamsGroupMemberMetadataValue {
 func memberBytes(m *member) int { return len(coordrecord.AppendValue(nil, memberValue(m), 0)) }
 
 func (g *Group) writeMember(env classic.Env, m *member) {
-	write(env, &coordrecord.StreamsGroupMemberMetadataKey{GroupId: g.id, MemberId: m.id}, memberValue(m))
+	env.Write(&coordrecord.StreamsGroupMemberMetadataKey{GroupId: g.id, MemberId: m.id}, memberValue(m))
 }
 
 func targetValue(a assignor.Assignment) *coordrecord.StreamsGroupTargetAssignmentMemberValue {
@@ -71,11 +68,11 @@ func targetBytes(a assignor.Assignment) int {
 }
 
 func (g *Group) writeTarget(env classic.Env, memberID string) {
-	write(env, &coordrecord.StreamsGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID}, targetValue(g.target[memberID]))
+	env.Write(&coordrecord.StreamsGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID}, targetValue(g.target[memberID]))
 }
 
 func (g *Group) writeCurrent(env classic.Env, m *member) {
-	write(env, &coordrecord.StreamsGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: m.id},
+	env.Write(&coordrecord.StreamsGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: m.id},
 		&coordrecord.StreamsGroupCurrentMemberAssignmentValue{
 			MemberEpoch: m.epoch, PreviousMemberEpoch: m.previousEpoch, State: int8(m.state),
 			ActiveTasks: currentTasks(m.assigned, active), StandbyTasks: currentTasks(m.assigned, standby), WarmupTasks: currentTasks(m.assigned, warmup),
@@ -102,13 +99,11 @@ func currentTasks(h holding, kind int) []currentIDs {
 }
 
 func (g *Group) forgetRecords(env classic.Env, memberID string) {
-	for _, key := range []coordrecord.Key{
+	env.Forget(
 		&coordrecord.StreamsGroupCurrentMemberAssignmentKey{GroupId: g.id, MemberId: memberID},
 		&coordrecord.StreamsGroupTargetAssignmentMemberKey{GroupId: g.id, MemberId: memberID},
 		&coordrecord.StreamsGroupMemberMetadataKey{GroupId: g.id, MemberId: memberID},
-	} {
-		env.Out.Write(coordrecord.AppendKey(nil, key), nil)
-	}
+	)
 }
 
 // Delete writes the tombstones of the group and cancels its timers.
@@ -119,13 +114,11 @@ func (g *Group) Delete(env classic.Env) {
 		env.Out.Cancel(g.timerKey(TimerRebalance, id))
 		g.forgetRecords(env, id)
 	}
-	for _, key := range []coordrecord.Key{
+	env.Forget(
 		&coordrecord.StreamsGroupTargetAssignmentMetadataKey{GroupId: g.id},
 		&coordrecord.StreamsGroupMetadataKey{GroupId: g.id},
 		&coordrecord.StreamsGroupTopologyKey{GroupId: g.id},
-	} {
-		env.Out.Write(coordrecord.AppendKey(nil, key), nil)
-	}
+	)
 }
 
 // GroupOf returns the group that a record tells of; ok is false for records of other
@@ -234,7 +227,7 @@ func (g *Group) applyMember(memberID string, value coordrecord.Value) {
 		return
 	}
 	v, m := value.(*coordrecord.StreamsGroupMemberMetadataValue), g.ensure(memberID)
-	m.instanceID, m.rackID = cloneNullable(v.InstanceId), cloneNullable(v.RackId)
+	m.instanceID, m.rackID = wire.CloneNullable(v.InstanceId), wire.CloneNullable(v.RackId)
 	m.clientID, m.clientHost, m.processID = strings.Clone(v.ClientId), strings.Clone(v.ClientHost), strings.Clone(v.ProcessId)
 	m.rebalanceTimeoutMs, m.topologyEpoch = v.RebalanceTimeoutMs, v.TopologyEpoch
 	m.endpoint, m.tags = nil, nil

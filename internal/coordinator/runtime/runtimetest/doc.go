@@ -5,6 +5,6 @@
 // Everything happens on the caller's goroutine in an order that depends on nothing but
 // the calls, so that a seed replays a test.
 //
-// Neighbours: it implements runtime.Log and runtime.Clock for the tests of runtime, of
-// the coordinators and of internal/sim.
+// Neighbours: it implements runtime.Log and runtime.Clock for the tests of runtime
+// and of the coordinators.
 package runtimetest

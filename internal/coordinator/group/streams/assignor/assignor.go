@@ -70,12 +70,14 @@ func Assign(s *Spec) []Assignment {
 // member is a member that is being given tasks.
 type member struct {
 	process *process
+	nth     int // in the order of the members
 	tasks   int
 	gets    Assignment
 }
 
 // process is the members that share a state directory. A task is in a process once.
 type process struct {
+	nth     int // in the order of their first members
 	members membersByTasks
 	sorted  bool // members is a heap
 	tasks   int
@@ -146,11 +148,11 @@ func newAssigning(s *Spec) *assigning {
 	for i := range s.Members {
 		p := byID[s.Members[i].Process]
 		if p == nil {
-			p = &process{has: map[Task]struct{}{}}
+			p = &process{nth: i, has: map[Task]struct{}{}}
 			byID[s.Members[i].Process] = p
 			a.processes = append(a.processes, p)
 		}
-		m := &member{process: p}
+		m := &member{process: p, nth: i}
 		p.members = append(p.members, m)
 		a.members = append(a.members, m)
 		for _, t := range s.Members[i].Previous.Active {
@@ -281,11 +283,15 @@ func (a *assigning) giveElsewhere(t Task) bool {
 	return found
 }
 
+// membersByTasks is a heap. Of members with as much to do the first comes first, so
+// that the same partitions of several subtopologies meet in one member.
 type membersByTasks []*member
 
-func (m membersByTasks) Len() int           { return len(m) }
-func (m membersByTasks) Less(i, j int) bool { return m[i].tasks < m[j].tasks }
-func (m membersByTasks) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+func (m membersByTasks) Len() int { return len(m) }
+func (m membersByTasks) Less(i, j int) bool {
+	return m[i].tasks < m[j].tasks || m[i].tasks == m[j].tasks && m[i].nth < m[j].nth
+}
+func (m membersByTasks) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
 
 // Push implements heap.Interface; members do not come later.
 func (m *membersByTasks) Push(x any) { *m = append(*m, x.(*member)) }
@@ -297,11 +303,14 @@ func (m *membersByTasks) Pop() any {
 	return last
 }
 
+// processesByLoad is a heap, with ties as in membersByTasks.
 type processesByLoad []*process
 
-func (p processesByLoad) Len() int           { return len(p) }
-func (p processesByLoad) Less(i, j int) bool { return p[i].lighter(p[j]) }
-func (p processesByLoad) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+func (p processesByLoad) Len() int { return len(p) }
+func (p processesByLoad) Less(i, j int) bool {
+	return p[i].lighter(p[j]) || !p[j].lighter(p[i]) && p[i].nth < p[j].nth
+}
+func (p processesByLoad) Swap(i, j int) { p[i], p[j] = p[j], p[i] }
 
 // Push implements heap.Interface.
 func (p *processesByLoad) Push(x any) { *p = append(*p, x.(*process)) }

@@ -26,6 +26,20 @@ func TestANewMemberGetsItsShareAndTheOthersKeepTheRest(t *testing.T) {
 	}
 }
 
+func TestTheSamePartitionsOfSubtopologiesMeetInAMember(t *testing.T) {
+	for _, processes := range [][]string{{"p", "p", "p"}, {"p", "q", "r"}} {
+		s := &Spec{Subtopologies: []Subtopology{{ID: "0", Tasks: 3}, {ID: "1", Tasks: 3, Stateful: true}}}
+		var want []Assignment
+		for i, p := range processes {
+			s.Members = append(s.Members, Member{Process: p})
+			want = append(want, Assignment{Active: append(tasks("0", int32(i)), tasks("1", int32(i))...)})
+		}
+		if d := cmp.Diff(want, Assign(s)); d != "" {
+			t.Errorf("processes %v: %s", processes, d)
+		}
+	}
+}
+
 func TestTheStandbyTakesOver(t *testing.T) {
 	got := Assign(&Spec{
 		Members: []Member{

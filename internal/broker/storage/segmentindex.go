@@ -6,20 +6,38 @@ import (
 	"io/fs"
 
 	"github.com/naru-stream/naru/internal/broker/storage/index"
+	"github.com/naru-stream/naru/internal/broker/storage/lookup"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
+// Floor implements lookup.Index: it asks the index in memory or from the sidecar.
+func (s *segment) Floor(q lookup.Query) (index.Entry, error) {
+	s.log.mu.Lock()
+	e := q.Ask(&s.Index)
+	from := s.IndexFrom
+	s.log.mu.Unlock()
+	if e.Position > 0 || from == 0 {
+		return e, nil
+	}
+	x, err := s.loadIndex()
+	if err != nil {
+		return e, err
+	}
+	return q.Ask(x), nil
+}
+
 // loadIndex returns the index of the part of a segment that is not in memory: from
 // the cache, the sidecar, or rebuilt from the log.
-func (m *Manager) loadIndex(l *Log, s *segment) (*index.Index, error) {
+func (s *segment) loadIndex() (*index.Index, error) {
+	l, m := s.log, s.log.m
 	if x := m.indexes.Get(s); x != nil {
 		return x, nil
 	}
 	l.mu.Lock()
-	base, from := s.base, s.idxFrom
+	base, from := s.BaseOffset, s.IndexFrom
 	l.mu.Unlock()
-	b, err := vfs.ReadFile(m.fs, l.file(base, indexSuffix))
+	b, err := vfs.ReadFile(m.fs, l.file(base, segmentfile.IndexSuffix))
 	if err == nil {
 		x, h, decodeErr := index.Decode(b)
 		if decodeErr == nil && h.BaseOffset == base && h.Size >= from {
@@ -31,9 +49,9 @@ func (m *Manager) loadIndex(l *Log, s *segment) (*index.Index, error) {
 			m.log.Warn("index damaged, rebuilding it", "partition", l.String(), "segment", base, "error", decodeErr)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		m.log.Warn("index unreadable, rebuilding it", "partition", l.String(), "segment", s.base, "error", err)
+		m.log.Warn("index unreadable, rebuilding it", "partition", l.String(), "segment", s.BaseOffset, "error", err)
 	}
-	x, err := m.rebuildIndex(l, s)
+	x, err := s.rebuildIndex()
 	if err != nil {
 		return nil, err
 	}
@@ -42,31 +60,24 @@ func (m *Manager) loadIndex(l *Log, s *segment) (*index.Index, error) {
 }
 
 // rebuildIndex reads the headers of a segment's batches.
-func (m *Manager) rebuildIndex(l *Log, s *segment) (*index.Index, error) {
+func (s *segment) rebuildIndex() (*index.Index, error) {
+	l, m := s.log, s.log.m
 	l.mu.Lock()
-	size, interval := s.size, l.set.indexInterval
+	size, interval := s.Size, l.set.indexInterval
 	l.mu.Unlock()
-	x := &index.Index{}
 	if s.handle == nil {
-		return x, nil
+		return &index.Index{}, nil
 	}
 	f, err := s.handle.Acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer s.handle.Release()
-	maxTs := int64(noTimestamp)
 	buf := m.takeBuffer()
 	defer m.giveBuffer(buf)
-	sc := segmentfile.NewScanner(f, 0, size, *buf)
-	for sc.Next() {
-		x.Add(index.Entry{
-			RelativeOffset: uint32(sc.Header.BaseOffset() - s.base), Position: uint32(sc.Position), MaxTimestampBefore: maxTs,
-		}, interval)
-		maxTs = max(maxTs, sc.Header.MaxTimestamp())
+	sum, err := segmentfile.Summarize(f, s.BaseOffset, size, interval, *buf)
+	if err != nil {
+		return nil, fmt.Errorf("rebuilding the index of %s at %d: %w", l, s.BaseOffset, err)
 	}
-	if sc.Err != nil {
-		return nil, fmt.Errorf("rebuilding the index of %s at %d: %w", l, s.base, sc.Err)
-	}
-	return x, nil
+	return &sum.Index, nil
 }
