@@ -22,6 +22,7 @@ func scenarios() []scenario {
 		{"configs", configs},
 		{"incremental", incremental},
 		{"alter", alterConfigs},
+		{"contradictions", contradictions},
 		{"life", groupLife},
 		{"commits", offsets},
 		{"static", statics},

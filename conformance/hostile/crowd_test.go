@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -174,7 +175,7 @@ func neverRead(t target) string {
 	}
 	for i := range n {
 		p, err := c.receive(30 * time.Second)
-		if err == errClosed {
+		if errors.Is(err, errClosed) {
 			return allowed
 		}
 		if err != nil {

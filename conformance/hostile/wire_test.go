@@ -75,7 +75,6 @@ func (r *reply) uv() uint64 {
 	r.b = r.b[n:]
 	return v
 }
-func (r *reply) cs() string { return string(r.take(max(0, int(r.uv())-1))) }
 
 // batch is a record batch v2 whose every field can be set; the zero fields of
 // length and CRC are filled in truthfully unless told.

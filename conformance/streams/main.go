@@ -14,28 +14,23 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/naru-stream/naru/conformance/internal/broker"
+	"github.com/naru-stream/naru/conformance/internal/arena"
 	"github.com/naru-stream/naru/conformance/internal/proc"
 	"github.com/naru-stream/naru/conformance/internal/setup"
 )
@@ -113,170 +108,94 @@ func main() {
 
 // world is one run.
 type world struct {
-	ctx     context.Context
-	rng     *rand.Rand
-	port    int
-	addr    string
-	serve   []string
-	dir     string
-	app     []string
-	verbose bool
-	r       *result
-
-	broker  *broker.Broker
-	mu      sync.Mutex
-	apps    [instances]*exec.Cmd
-	stop    atomic.Bool
-	running sync.WaitGroup
+	*arena.Arena
+	ctx context.Context
+	r   *result
+	app []string // the command line of the application up to the address
 
 	truth map[string]int64
 	seen  *counts
 }
 
+// newWorld builds the application and starts the server.
+func newWorld(ctx context.Context, env setup.Env, r *result, keep bool) (*world, error) {
+	app, err := appCommand(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	a, err := arena.New(ctx, env, arena.Options{Target: r.Server, Seed: r.Seed, Keep: keep,
+		Settings: append(slices.Clone(settings), fmt.Sprint("group.streams.num.standby.replicas=", r.Standbys))})
+	return &world{Arena: a, ctx: ctx, r: r, app: app, truth: map[string]int64{}, seen: newCounts()}, err
+}
+
+// appCommand builds the application and returns its command line up to the address.
+func appCommand(ctx context.Context, env setup.Env) ([]string, error) {
+	cp, err := env.ClassPath(ctx, "streams", setup.KafkaVersion)
+	if err != nil {
+		return nil, err
+	}
+	cp = strings.TrimSpace(cp)
+	classes := filepath.Join(env.Cache, "streams")
+	if err := os.MkdirAll(classes, 0o755); err != nil {
+		return nil, err
+	}
+	_, err = proc.Must(ctx, proc.Command{
+		Argv: []string{"javac", "--release", "17", "-cp", cp, "-d", classes, filepath.Join(env.Root, "streams", "java", "Words.java")}, Timeout: 5 * time.Minute,
+	})
+	return []string{"java", "-Xmx160m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+		"-cp", classes + ":" + cp, "Words"}, err
+}
+
 func run(ctx context.Context, r *result, kills int, verbose, keep bool) error {
 	start := time.Now()
-	root, err := filepath.Abs(".")
+	env, err := setup.New(".")
 	if err != nil {
 		return err
 	}
-	env, err := setup.New(root)
+	w, err := newWorld(ctx, env, r, keep)
 	if err != nil {
 		return err
 	}
-	w := &world{ctx: ctx, rng: rand.New(rand.NewPCG(r.Seed, 1)), verbose: verbose, r: r, truth: map[string]int64{}, seen: newCounts()}
-	if w.dir, err = os.MkdirTemp("", "streams-"); err != nil {
+	defer w.Close()
+	log, err := os.Create(filepath.Join(w.Dir, "words.log"))
+	if err != nil {
 		return err
 	}
-	if keep {
-		fmt.Fprintln(os.Stderr, "the run is in", w.dir)
-	} else {
-		defer os.RemoveAll(w.dir)
-	}
-	if err := w.prepare(env); err != nil {
-		return err
-	}
-	if err := w.startBroker(); err != nil {
-		return err
-	}
-	defer func() { w.killBroker() }()
-	err = w.chaos(kills)
-	w.stop.Store(true)
-	w.mu.Lock()
-	for _, app := range w.apps {
-		if app != nil {
-			_ = syscall.Kill(-app.Process.Pid, syscall.SIGKILL)
-		}
-	}
-	w.mu.Unlock()
-	w.running.Wait()
+	defer log.Close()
+	err = w.chaos(kills, log, verbose)
+	w.EndWorkers()
+	r.BrokerKills, r.InstanceKills = w.ServerKills, w.WorkerKills
 	w.seen.judge(w.truth, r)
 	r.Seconds = int(time.Since(start).Seconds())
 	return err
 }
 
-// prepare builds what runs and finds out how it is started.
-func (w *world) prepare(env setup.Env) error {
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		return err
-	}
-	w.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	w.addr = fmt.Sprintf("localhost:%d", w.port)
-	settings := append(slices.Clone(settings), fmt.Sprint("group.streams.num.standby.replicas=", w.r.Standbys))
-	if w.r.Server == "kafka" {
-		cp, err := env.KafkaClassPath(w.ctx)
-		if err != nil {
-			return err
-		}
-		w.serve, err = broker.KafkaCommand(w.ctx, strings.TrimSpace(cp), w.dir, w.port, settings...)
-		if err != nil {
-			return err
-		}
-	} else {
-		naru, err := env.Naru(w.ctx)
-		if err != nil {
-			return err
-		}
-		w.serve = broker.NaruCommand(naru, w.dir, w.port, settings...)
-	}
-	cp, err := env.ClassPath(w.ctx, "streams", setup.KafkaVersion)
-	if err != nil {
-		return err
-	}
-	cp = strings.TrimSpace(cp)
-	classes := filepath.Join(env.Cache, "streams")
-	if err := os.MkdirAll(classes, 0o755); err != nil {
-		return err
-	}
-	w.app = []string{"java", "-Xmx160m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-		"-cp", classes + ":" + cp, "Words"}
-	_, err = proc.Must(w.ctx, proc.Command{
-		Argv: []string{"javac", "--release", "17", "-cp", cp, "-d", classes, filepath.Join(env.Root, "streams", "java", "Words.java")}, Timeout: 5 * time.Minute,
-	})
-	return err
-}
-
-func (w *world) startBroker() (err error) {
-	w.broker, err = broker.Serve(w.ctx, w.r.Server, w.dir, w.port, w.serve)
-	return err
-}
-
-func (w *world) killBroker() {
-	if w.broker != nil {
-		_ = syscall.Kill(-w.broker.PID(), syscall.SIGKILL)
-		w.broker.Stop()
-	}
-}
-
-// instance keeps one instance of the application running. It has the same state
-// directory every time.
-func (w *world) instance(n int) {
-	defer w.running.Done()
-	for !w.stop.Load() && w.ctx.Err() == nil {
-		argv := append(append([]string{}, w.app...), w.addr, "words", w.r.Protocol, w.r.Guarantee, filepath.Join(w.dir, fmt.Sprint("state-", n)), threads)
-		cmd := proc.New(w.ctx, proc.Command{Argv: argv, Dir: w.dir})
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return
-		}
-		log, err := os.OpenFile(filepath.Join(w.dir, fmt.Sprintf("words-%d.log", n)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-		if err != nil {
-			return
-		}
-		cmd.Stderr = log
-		w.mu.Lock()
-		if err = cmd.Start(); err == nil {
-			w.apps[n] = cmd
-		}
-		w.mu.Unlock()
-		if err == nil {
-			w.listen(n, out)
-			_ = cmd.Wait()
-		}
-		log.Close()
-	}
-}
-
-func (w *world) listen(n int, out io.Reader) {
-	for s := bufio.NewScanner(out); s.Scan(); {
-		if strings.HasPrefix(s.Text(), "replaced") {
-			atomic.AddInt64(&w.r.Replaced, 1)
-		}
-		if w.verbose {
-			fmt.Fprintf(os.Stderr, "%s words-%d %s\n", time.Now().Format("15:04:05.000"), n, s.Text())
-		}
+// instance is the n-th instance of the application. It has the same state directory every
+// time.
+func (w *world) instance(n int, log io.Writer, verbose bool) arena.Worker {
+	argv := append(slices.Clone(w.app), w.Addr, "words", w.r.Protocol, w.r.Guarantee, filepath.Join(w.Dir, fmt.Sprint("state-", n)), threads)
+	return arena.Worker{
+		Argv: func(int) []string { return argv },
+		Hear: func(line string) {
+			if strings.HasPrefix(line, "replaced") {
+				atomic.AddInt64(&w.r.Replaced, 1)
+			}
+			if verbose {
+				fmt.Fprintf(os.Stderr, "%s words-%d %s\n", time.Now().Format("15:04:05.000"), n, line)
+			}
+		},
+		Stderr: log,
 	}
 }
 
 // chaos produces lines, has them counted and kills processes, and waits until all lines
 // are counted.
-func (w *world) chaos(kills int) error {
+func (w *world) chaos(kills int, log io.Writer, verbose bool) error {
 	isolation := kgo.ReadUncommitted()
 	if w.r.Guarantee == exactlyOnce {
 		isolation = kgo.ReadCommitted()
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.addr), kgo.MetadataMinAge(50*time.Millisecond), kgo.FetchIsolationLevel(isolation))
+	cl, err := w.Client(kgo.FetchIsolationLevel(isolation))
 	if err != nil {
 		return err
 	}
@@ -287,22 +206,18 @@ func (w *world) chaos(kills int) error {
 	cl.AddConsumeTopics("counts")
 	reading, stopReading := context.WithCancel(w.ctx)
 	var reader sync.WaitGroup
-	reader.Add(1)
-	go func() {
-		defer reader.Done()
-		w.seen.read(reading, cl)
-	}()
+	reader.Go(func() { w.seen.read(reading, cl) })
 	defer reader.Wait()
 	defer stopReading()
 	for n := range instances {
-		w.running.Add(1)
-		go w.instance(n)
+		w.Employ(w.instance(n, log, verbose))
 	}
 	if err := w.produce(cl); err != nil {
 		return err
 	}
 	for range kills {
-		if err := w.killOne(); err != nil {
+		w.Await(w.seen.total, 50)
+		if err := w.Strike(500 * time.Millisecond); err != nil {
 			return err
 		}
 		if err := w.produce(cl); err != nil {
@@ -317,8 +232,8 @@ func (w *world) produce(cl *kgo.Client) error {
 	var records []*kgo.Record
 	for range linesPerKill {
 		var words []string
-		for range 1 + w.rng.IntN(6) {
-			word := fmt.Sprint("word", w.rng.IntN(40))
+		for range 1 + w.Rand.IntN(6) {
+			word := fmt.Sprint("word", w.Rand.IntN(40))
 			words = append(words, word)
 			w.truth[word]++
 		}
@@ -327,28 +242,6 @@ func (w *world) produce(cl *kgo.Client) error {
 		records = append(records, &kgo.Record{Topic: "lines", Value: []byte(strings.Join(words, " "))})
 	}
 	return cl.ProduceSync(w.ctx, records...).FirstErr()
-}
-
-// killOne waits until the application has got on since the last kill, and kills the
-// broker or an instance.
-func (w *world) killOne() error {
-	before := w.seen.total()
-	for start := time.Now(); w.seen.total() < before+50 && time.Since(start) < 20*time.Second && w.ctx.Err() == nil; {
-		time.Sleep(20 * time.Millisecond)
-	}
-	time.Sleep(time.Duration(w.rng.IntN(500)) * time.Millisecond)
-	if w.rng.IntN(2) == 0 {
-		w.r.BrokerKills++
-		w.killBroker()
-		return w.startBroker()
-	}
-	w.r.InstanceKills++
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if app := w.apps[w.rng.IntN(instances)]; app != nil {
-		_ = syscall.Kill(-app.Process.Pid, syscall.SIGKILL)
-	}
-	return nil
 }
 
 // settle waits until every word has its count, and a little longer for what should not

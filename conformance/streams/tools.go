@@ -89,11 +89,7 @@ func stepName(i int, step string) string { return fmt.Sprintf("%02d %s", i, step
 
 // askTools runs the application on a server, and all steps.
 func askTools(ctx context.Context, server string) (map[string]string, error) {
-	root, err := filepath.Abs(".")
-	if err != nil {
-		return nil, err
-	}
-	env, err := setup.New(root)
+	env, err := setup.New(".")
 	if err != nil {
 		return nil, err
 	}
@@ -101,18 +97,11 @@ func askTools(ctx context.Context, server string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{ctx: ctx, r: &result{Server: server, Protocol: "streams", Guarantee: "at_least_once"}, truth: map[string]int64{}, seen: newCounts()}
-	if w.dir, err = os.MkdirTemp("", "streams-tools-"); err != nil {
+	w, err := newWorld(ctx, env, &result{Server: server, Protocol: "streams", Guarantee: "at_least_once"}, false)
+	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(w.dir)
-	if err := w.prepare(env); err != nil {
-		return nil, err
-	}
-	if err := w.startBroker(); err != nil {
-		return nil, err
-	}
-	defer w.killBroker()
+	defer w.Close()
 	app, err := w.countSomething()
 	if app != nil {
 		defer app()
@@ -123,8 +112,8 @@ func askTools(ctx context.Context, server string) (map[string]string, error) {
 	said := map[string]string{}
 	ask := func(at int, steps []string) error {
 		for i, step := range steps {
-			argv := append(append(slices.Clone(tool), streamsGroups, "--bootstrap-server", w.addr), strings.Fields(step)...)
-			out, err := proc.Run(ctx, proc.Command{Argv: argv, Dir: w.dir, Timeout: time.Minute})
+			argv := append(append(slices.Clone(tool), streamsGroups, "--bootstrap-server", w.Addr), strings.Fields(step)...)
+			out, err := proc.Run(ctx, proc.Command{Argv: argv, Dir: w.Dir, Timeout: time.Minute})
 			if err != nil {
 				return err
 			}
@@ -151,7 +140,7 @@ func normalise(text string) string {
 // countSomething starts one instance of one thread and waits until it has counted what it was given.
 // The returned function ends it well.
 func (w *world) countSomething() (end func(), err error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.Addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +156,7 @@ func (w *world) countSomething() (end func(), err error) {
 	if err := cl.ProduceSync(w.ctx, records...).FirstErr(); err != nil {
 		return nil, err
 	}
-	cmd := proc.New(w.ctx, proc.Command{Argv: append(slices.Clone(w.app), w.addr, "words", w.r.Protocol, w.r.Guarantee, filepath.Join(w.dir, "state"), "1"), Dir: w.dir})
+	cmd := proc.New(w.ctx, proc.Command{Argv: append(slices.Clone(w.app), w.Addr, "words", w.r.Protocol, w.r.Guarantee, filepath.Join(w.Dir, "state"), "1"), Dir: w.Dir})
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

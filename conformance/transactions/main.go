@@ -19,12 +19,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/naru-stream/naru/conformance/internal/broker"
+	"github.com/naru-stream/naru/conformance/internal/arena"
 	"github.com/naru-stream/naru/conformance/internal/setup"
 )
 
@@ -97,60 +96,20 @@ func (o options) run(client string) (*result, error) {
 	if err != nil {
 		return r, err
 	}
-	w := newWorld(ctx, o, r)
+	w := &world{options: o, ctx: ctx, r: r}
 	if w.chain, err = chainCommand(ctx, env, client); err != nil {
 		return r, err
 	}
-	if w.dir, err = os.MkdirTemp("", "transactions-"); err != nil {
+	if w.Arena, err = arena.New(ctx, env, arena.Options{Target: o.target, Settings: settings, Seed: o.seed, Keep: o.keep}); err != nil {
 		return r, err
 	}
-	if o.keep {
-		fmt.Fprintln(os.Stderr, "keeping", w.dir)
-	} else {
-		defer os.RemoveAll(w.dir)
-	}
-	if err := w.place(env, o.target); err != nil {
-		return r, err
-	}
-	if err := w.startBroker(); err != nil {
-		return r, err
-	}
-	defer func() { w.kill(w.broker) }()
-	err = w.chaos(o.kills)
-	w.end()
+	defer w.Close()
+	err = w.chaos()
+	w.EndWorkers()
+	r.BrokerKills, r.ClientKills = w.ServerKills, w.WorkerKills
 	if err == nil {
 		err = w.verify()
 	}
 	r.Seconds = int(time.Since(start).Seconds())
 	return r, err
-}
-
-// place chooses the broker's port and command line.
-func (w *world) place(env setup.Env, target string) error {
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		return err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return err
-	}
-	w.addr = fmt.Sprintf("localhost:%d", port)
-	// The group of a member that was killed waits for its session to end: that is to be
-	// short, and an abandoned transaction is to be found soon.
-	settings := []string{"group.min.session.timeout.ms=1000", "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000"}
-	switch target {
-	case "naru":
-		naru, err := env.Naru(w.ctx)
-		w.serve = broker.NaruCommand(naru, w.dir, port, settings...)
-		return err
-	case "kafka":
-		cp, err := env.KafkaClassPath(w.ctx)
-		if err != nil {
-			return err
-		}
-		w.serve, err = broker.KafkaCommand(w.ctx, cp, w.dir, port, settings...)
-		return err
-	}
-	return fmt.Errorf("-target %q: want naru or kafka", target)
 }

@@ -1,25 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/naru-stream/naru/conformance/internal/proc"
+	"github.com/naru-stream/naru/conformance/internal/arena"
 )
 
 const (
@@ -27,112 +21,60 @@ const (
 	members    = 2
 	// abortOneIn is the share of transactions that the clients abort.
 	abortOneIn = 4
-	// patience is how long a kill waits for transactions to be committed before it.
-	patience = 15 * time.Second
 )
+
+// settings let the group miss a member that was killed soon, and abandoned transactions be
+// found soon.
+var settings = []string{"group.min.session.timeout.ms=1000", "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000"}
 
 // world is one run.
 type world struct {
+	*arena.Arena
 	options
 	ctx   context.Context
-	rng   *rand.Rand
 	r     *result
-	addr  string
-	serve []string
-	dir   string
-	chain []string
-
-	broker  *exec.Cmd
-	cl      *kgo.Client
-	stop    atomic.Bool
-	running sync.WaitGroup
-	mu      sync.Mutex
-	members [members]*exec.Cmd
+	chain []string // the command line of the client up to the address
+	cl    *kgo.Client
 }
 
-func newWorld(ctx context.Context, o options, r *result) *world {
-	return &world{options: o, ctx: ctx, rng: rand.New(rand.NewPCG(o.seed, 1)), r: r}
-}
-
-func (w *world) startBroker() error {
-	w.broker = proc.New(w.ctx, proc.Command{Argv: w.serve, Dir: w.dir})
-	log, err := os.OpenFile(filepath.Join(w.dir, "broker.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
+// member is the n-th client.
+func (w *world) member(n int) arena.Worker {
+	var stderr io.Writer
+	if w.verbose {
+		stderr = os.Stderr
 	}
-	defer log.Close()
-	w.broker.Stdout, w.broker.Stderr = log, log
-	if err := w.broker.Start(); err != nil {
-		return err
-	}
-	for w.ctx.Err() == nil {
-		conn, err := net.DialTimeout("tcp", w.addr, time.Second)
-		if err == nil {
-			return conn.Close()
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return w.ctx.Err()
-}
-
-func (w *world) kill(c *exec.Cmd) {
-	_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
-	_ = c.Wait()
-}
-
-// member keeps one client process running.
-func (w *world) member(n int) {
-	defer w.running.Done()
-	for generation := 0; !w.stop.Load() && w.ctx.Err() == nil; generation++ {
-		argv := append(append([]string{}, w.chain...), w.addr, fmt.Sprint("chain-", n), fmt.Sprint(abortOneIn), fmt.Sprint(1000*n+generation))
-		cmd := proc.New(w.ctx, proc.Command{Argv: argv, Dir: w.dir})
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return
-		}
-		if w.verbose {
-			cmd.Stderr = os.Stderr
-		}
-		w.mu.Lock()
-		err = cmd.Start()
-		if err == nil {
-			w.members[n] = cmd
-		}
-		w.mu.Unlock()
-		if err != nil {
-			return
-		}
-		w.count(n, out)
-		_ = cmd.Wait()
+	return arena.Worker{
+		Argv: func(generation int) []string {
+			return append(slices.Clone(w.chain), w.Addr, fmt.Sprint("chain-", n), fmt.Sprint(abortOneIn), fmt.Sprint(1000*n+generation))
+		},
+		Hear:   func(line string) { w.count(n, line) },
+		Stderr: stderr,
 	}
 }
 
-// count reads what a member says about its transactions.
-func (w *world) count(n int, out io.Reader) {
-	for s := bufio.NewScanner(out); s.Scan(); {
-		line := s.Text()
-		switch word, _, _ := strings.Cut(line, " "); word {
-		case "committed":
-			atomic.AddInt64(&w.r.Committed, 1)
-			continue
-		case "aborted":
-			atomic.AddInt64(&w.r.Aborted, 1)
-			continue
-		case "gave": // gave up: aborted after an error
-			atomic.AddInt64(&w.r.Failed, 1)
-		case "fatal":
-			atomic.AddInt64(&w.r.Restarts, 1)
-		}
-		if w.verbose {
-			fmt.Fprintf(os.Stderr, "%s chain-%d %s\n", time.Now().Format("15:04:05.000"), n, line)
-		}
+// count takes in what a member says about its transactions.
+func (w *world) count(n int, line string) {
+	switch word, _, _ := strings.Cut(line, " "); word {
+	case "committed":
+		atomic.AddInt64(&w.r.Committed, 1)
+		return
+	case "aborted":
+		atomic.AddInt64(&w.r.Aborted, 1)
+		return
+	case "gave": // gave up: aborted after an error
+		atomic.AddInt64(&w.r.Failed, 1)
+	case "fatal":
+		atomic.AddInt64(&w.r.Restarts, 1)
+	}
+	if w.verbose {
+		fmt.Fprintf(os.Stderr, "%s chain-%d %s\n", time.Now().Format("15:04:05.000"), n, line)
 	}
 }
 
 // chaos produces input, has it transformed and kills processes, and waits until all
 // input is handled.
-func (w *world) chaos(kills int) (err error) {
-	w.cl, err = kgo.NewClient(kgo.SeedBrokers(w.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(50*time.Millisecond))
+func (w *world) chaos() (err error) {
+	w.cl, err = w.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return err
 	}
@@ -141,28 +83,27 @@ func (w *world) chaos(kills int) (err error) {
 	if _, err := adm.CreateTopics(w.ctx, partitions, 1, nil, "in", "out"); err != nil {
 		return err
 	}
-	for n := range w.members {
-		w.running.Add(1)
-		go w.member(n)
+	for n := range members {
+		w.Employ(w.member(n))
 	}
 	if err := w.feed(500); err != nil {
 		return err
 	}
-	for range kills {
-		w.await(3)
-		time.Sleep(time.Duration(w.rng.IntN(300)) * time.Millisecond)
-		if err := w.strike(); err != nil {
+	committed := func() int64 { return atomic.LoadInt64(&w.r.Committed) }
+	for range w.kills {
+		w.Await(committed, 3)
+		if err := w.Strike(300 * time.Millisecond); err != nil {
 			return err
 		}
 		if err := w.feed(100); err != nil {
 			return err
 		}
 	}
-	for atomic.LoadInt64(&w.r.Aborted) < int64(kills) && w.ctx.Err() == nil {
+	for atomic.LoadInt64(&w.r.Aborted) < int64(w.kills) && w.ctx.Err() == nil {
 		if err := w.feed(100); err != nil {
 			return err
 		}
-		w.await(3)
+		w.Await(committed, 3)
 	}
 	return w.drain(adm)
 }
@@ -183,30 +124,6 @@ func (w *world) feed(n int) error {
 // input is the value of an input.
 func input(i int) []byte { return fmt.Appendf(nil, "%07d", i) }
 
-// await waits until n more transactions are committed, but not for ever.
-func (w *world) await(n int64) {
-	before := atomic.LoadInt64(&w.r.Committed)
-	for start := time.Now(); atomic.LoadInt64(&w.r.Committed) < before+n && time.Since(start) < patience && w.ctx.Err() == nil; {
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// strike kills the broker or a member, and starts it again.
-func (w *world) strike() error {
-	if w.rng.IntN(2) == 0 {
-		w.r.BrokerKills++
-		w.kill(w.broker)
-		return w.startBroker()
-	}
-	w.r.ClientKills++
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if m := w.members[w.rng.IntN(members)]; m != nil {
-		_ = syscall.Kill(-m.Process.Pid, syscall.SIGKILL)
-	}
-	return nil
-}
-
 // drain waits until the group has committed all input.
 func (w *world) drain(adm *kadm.Client) error {
 	for ; w.ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
@@ -221,17 +138,4 @@ func (w *world) drain(adm *kadm.Client) error {
 		}
 	}
 	return fmt.Errorf("waiting for the end of the chain: %w", w.ctx.Err())
-}
-
-// end kills the members for good.
-func (w *world) end() {
-	w.stop.Store(true)
-	w.mu.Lock()
-	for _, m := range w.members {
-		if m != nil {
-			_ = syscall.Kill(-m.Process.Pid, syscall.SIGKILL)
-		}
-	}
-	w.mu.Unlock()
-	w.running.Wait()
 }

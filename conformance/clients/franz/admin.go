@@ -83,8 +83,11 @@ func (s suite) adminTopics(ctx context.Context) error {
 		if errors.Is(e, kerr.UnknownTopicOrPartition) {
 			return nil
 		}
-		if e != nil || pause(ctx) != nil {
-			return fmt.Errorf("the deleted topic answers %v", e)
+		if e != nil {
+			return fmt.Errorf("the deleted topic answers: %w", e)
+		}
+		if err := pause(ctx); err != nil {
+			return fmt.Errorf("the deleted topic is still there: %w", err)
 		}
 	}
 }

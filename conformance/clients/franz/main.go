@@ -36,6 +36,7 @@ func main() {
 		"assign": s.assign, "group": s.group, "rebalance": s.rebalance, "static": s.static, "time": s.seekTime,
 		"admin-topics": s.adminTopics, "admin-groups": s.adminGroups, "commit": s.commit, "resume": s.resume,
 		"transactions": s.transactions, "consumer-protocol": s.consumerProtocol, "compaction": s.compaction,
+		"share": s.share, "share-explicit": s.shareExplicit, "share-redelivery": s.shareRedelivery,
 	}
 	out := json.NewEncoder(os.Stdout)
 	for _, name := range os.Args[3:] {
@@ -170,10 +171,10 @@ func (s suite) create(ctx context.Context) error {
 		return fmt.Errorf("metadata of the new topic: %+v", d)
 	}
 	if _, err = s.newTopic(ctx, "create", 1, nil); !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("creating it again: %v, want TOPIC_ALREADY_EXISTS", err)
+		return fmt.Errorf("creating it again: %s, want TOPIC_ALREADY_EXISTS", fmt.Sprint(err))
 	}
 	if _, err = s.newTopic(ctx, "bad name!", 1, nil); !errors.Is(err, kerr.InvalidTopicException) {
-		return fmt.Errorf("creating an invalid name: %v, want INVALID_TOPIC_EXCEPTION", err)
+		return fmt.Errorf("creating an invalid name: %s, want INVALID_TOPIC_EXCEPTION", fmt.Sprint(err))
 	}
 	return nil
 }
@@ -314,7 +315,7 @@ func (s suite) sizes(ctx context.Context) error {
 	}
 	err = cl.ProduceSync(ctx, &kgo.Record{Value: make([]byte, 2<<20)}).FirstErr()
 	if !errors.Is(err, kerr.MessageTooLarge) {
-		return fmt.Errorf("value of 2 MiB: %v, want MESSAGE_TOO_LARGE", err)
+		return fmt.Errorf("value of 2 MiB: %s, want MESSAGE_TOO_LARGE", fmt.Sprint(err))
 	}
 	got, err := poll(ctx, cl, len(values))
 	if err != nil {

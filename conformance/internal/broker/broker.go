@@ -85,7 +85,7 @@ func start(ctx context.Context, name, workDir string, port int, c proc.Command, 
 	}()
 	deadline := time.Now().Add(limit)
 	for {
-		err := askAPIVersions(b.Addr)
+		err := AskAPIVersions(b.Addr)
 		if err == nil {
 			return b, nil
 		}
@@ -133,8 +133,8 @@ func (b *Broker) Exited() bool {
 	}
 }
 
-// askAPIVersions sends ApiVersions version 0 and accepts any answer to it.
-func askAPIVersions(addr string) error {
+// AskAPIVersions sends ApiVersions version 0 to addr and accepts any answer to it.
+func AskAPIVersions(addr string) error {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return err

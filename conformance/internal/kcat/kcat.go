@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -71,8 +72,9 @@ func (k Kcat) Run(ctx context.Context, limit time.Duration) []scenario.Result {
 		err := runs[name](one)
 		cancel()
 		r := scenario.Result{Client: Client, Scenario: name, Status: scenario.OK, Millis: time.Since(began).Milliseconds()}
-		if why, ok := err.(errNotAvailable); ok {
-			r.Status, r.Detail = scenario.NA, string(why)
+		var missing errNotAvailable
+		if errors.As(err, &missing) {
+			r.Status, r.Detail = scenario.NA, string(missing)
 		} else if err != nil {
 			r.Status, r.Detail = scenario.Fail, err.Error()
 		}
@@ -316,7 +318,7 @@ func (k Kcat) sizes(ctx context.Context) error {
 		return err
 	}
 	if _, err = k.run(ctx, "", "-P", "-t", topic, "-X", "message.max.bytes=4194304", "too-large"); err == nil || !strings.Contains(err.Error(), "too large") {
-		return fmt.Errorf("value of 2 MiB: %v, want too large", err)
+		return fmt.Errorf("value of 2 MiB: %s, want too large", fmt.Sprint(err))
 	}
 	for i, v := range values {
 		out, err := k.run(ctx, "", "-C", "-t", topic, "-p", "0", "-o", fmt.Sprint(i), "-c", "1", "-q", "-f", "%s")

@@ -9,7 +9,7 @@ import (
 
 // run runs a shell script as a client program; its scenarios follow the address and the client's name.
 func run(t *testing.T, script string, limit time.Duration) map[string]scenario.Result {
-	p := Program{Client: "c", Argv: []string{"sh", "-c", script, "sh"}, Dir: t.TempDir()}
+	p := Program{Client: "c", Argv: []string{"sh", "-c", script, "sh"}, Dir: t.TempDir(), Shares: true}
 	results := map[string]scenario.Result{}
 	for _, r := range p.Run(t.Context(), "addr", limit) {
 		results[r.Scenario] = r

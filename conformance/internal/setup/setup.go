@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,6 +172,44 @@ func (e Env) Java(ctx context.Context, version string) (program.Program, error) 
 	return program.Program{Client: "java-" + version, Argv: argv, Dir: e.Cache, Shares: strings.HasPrefix(version, "4.")}, err
 }
 
+// KafkaTests compiles the classes that stand in for Kafka's test cluster and returns the start of a command
+// line that runs Kafka's own integration tests with them.
+func (e Env) KafkaTests(ctx context.Context) ([]string, error) {
+	cp, err := e.ClassPath(ctx, "kafkatests", KafkaVersion)
+	if err != nil {
+		return nil, err
+	}
+	cp = strings.TrimSpace(cp)
+	var sources []string
+	err = filepath.WalkDir(filepath.Join(e.Root, "kafkatests", "java"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".java" {
+			sources = append(sources, path)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	classes := filepath.Join(e.Cache, "kafkatests", "classes")
+	err = e.once("kafkatests/classes", append([]string{cp}, sources...), func() error {
+		if err := os.RemoveAll(classes); err != nil {
+			return err
+		}
+		return e.must(ctx, e.Cache, append([]string{"javac", "--release", "17", "-proc:none", "-nowarn", "-cp", cp, "-d", classes}, sources...)...)
+	})
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(e.Cache, "kafkatests", "log4j2.xml")
+	text := `<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%d{HH:mm:ss.SSS} %p %m (%c)%n"/></Console></Appenders>` +
+		`<Loggers><Root level="ERROR"><AppenderRef ref="out"/></Root></Loggers></Configuration>`
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	// A test class has many clients in one JVM, and Kafka Streams its stores.
+	return []string{"java", "-Xmx1500m", "-Dlog4j2.configurationFile=" + config, "-cp", classes + ":" + cp}, nil
+}
+
 // Python returns one of the Python clients, installed in a virtual environment of its own.
 func (e Env) Python(ctx context.Context, client string) (program.Program, error) {
 	packages := map[string][]string{
@@ -218,7 +257,7 @@ func (e Env) KafkaJS(ctx context.Context) (program.Program, error) {
 func (e Env) Franz(ctx context.Context) (program.Program, error) {
 	bin := filepath.Join(e.Cache, "franz")
 	err := e.must(ctx, e.Root, "go", "build", "-o", bin, "./clients/franz")
-	return program.Program{Client: "franz-go", Argv: []string{bin}, Dir: e.Cache}, err
+	return program.Program{Client: "franz-go", Argv: []string{bin}, Dir: e.Cache, Shares: true}, err
 }
 
 // Confluent builds the confluent-kafka-go scenarios, a module of their own because they need cgo.

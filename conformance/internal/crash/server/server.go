@@ -75,7 +75,7 @@ func New(ctx context.Context, env setup.Env, name, workDir string) (*Server, err
 			return argv, err
 		}
 	default:
-		return nil, fmt.Errorf("-target %q: want kafka or naru", name)
+		return nil, fmt.Errorf("no server %q: want kafka or naru", name)
 	}
 	return s, nil
 }
@@ -121,15 +121,14 @@ func (s *Server) Start(ctx context.Context, settings ...string) (time.Time, erro
 	}
 	s.Starts++
 	fmt.Fprintf(logFile, "--- start %d %s\n", s.Starts, strings.Join(settings, " "))
-	s.cmd = proc.New(ctx, proc.Command{Argv: argv, Dir: s.workDir})
-	s.cmd.Stdout, s.cmd.Stderr = logFile, logFile
+	cmd, done := proc.New(ctx, proc.Command{Argv: argv, Dir: s.workDir}), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = logFile, logFile
 	began := time.Now()
-	if err := s.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		logFile.Close()
 		return began, fmt.Errorf("starting %s: %w", s.Name, err)
 	}
-	cmd, done := s.cmd, make(chan struct{})
-	s.done = done
+	s.cmd, s.done = cmd, done
 	go func() {
 		_ = cmd.Wait()
 		logFile.Close()

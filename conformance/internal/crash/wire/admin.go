@@ -25,13 +25,14 @@ func (c *Conn) CreateTopic(name string, partitions int32, settings map[string]st
 	if err != nil {
 		return [16]byte{}, err
 	}
-	for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
-		if err := Code(t.ErrorCode); err != nil {
-			return t.TopicID, fmt.Errorf("creating %s: %w", name, err)
-		}
-		return t.TopicID, nil
+	created := resp.(*kmsg.CreateTopicsResponse).Topics
+	if len(created) != 1 {
+		return [16]byte{}, fmt.Errorf("creating %s: %d topics in the answer", name, len(created))
 	}
-	return [16]byte{}, fmt.Errorf("creating %s: empty answer", name)
+	if err := Code(created[0].ErrorCode); err != nil {
+		return [16]byte{}, fmt.Errorf("creating %s: %w", name, err)
+	}
+	return created[0].TopicID, nil
 }
 
 // DeleteTopic deletes a topic.
@@ -130,15 +131,15 @@ func (c *Conn) DeleteRecords(p Partition, before int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, t := range resp.(*kmsg.DeleteRecordsResponse).Topics {
-		for _, got := range t.Partitions {
-			if err := Code(got.ErrorCode); err != nil {
-				return 0, fmt.Errorf("deleting records of %s: %w", p, err)
-			}
-			return got.LowWatermark, nil
-		}
+	topics := resp.(*kmsg.DeleteRecordsResponse).Topics
+	if len(topics) != 1 || len(topics[0].Partitions) != 1 {
+		return 0, fmt.Errorf("deleting records of %s: %d topics in the answer", p, len(topics))
 	}
-	return 0, fmt.Errorf("deleting records of %s: empty answer", p)
+	got := topics[0].Partitions[0]
+	if err := Code(got.ErrorCode); err != nil {
+		return 0, fmt.Errorf("deleting records of %s: %w", p, err)
+	}
+	return got.LowWatermark, nil
 }
 
 // Commit commits an offset for each partition in a group without members.
