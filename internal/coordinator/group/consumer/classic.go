@@ -24,17 +24,19 @@ const protocolType = "consumer"
 
 // Join handles a JoinGroup request. newMemberID is the id for a member that has none.
 func (g *Group) Join(env classic.Env, call *classic.JoinCall, newMemberID string) {
-	code, id := g.join(env, call, newMemberID)
-	if code != protocol.None {
-		call.Response.MemberId, call.Response.ErrorCode = id, code
+	if code := g.join(env, call, newMemberID); code != protocol.None {
+		call.Response.ErrorCode = code
+		if code == protocol.MemberIdRequired {
+			call.Response.MemberId = newMemberID
+		}
 	}
 	env.Out.Answer(call)
 }
 
-func (g *Group) join(env classic.Env, call *classic.JoinCall, newMemberID string) (code protocol.ErrorCode, memberID string) {
+func (g *Group) join(env classic.Env, call *classic.JoinCall, newMemberID string) protocol.ErrorCode {
 	req := call.Request
 	if policy := g.around.Config.Migration; !policy.Upgrade && !policy.Downgrade {
-		return protocol.InconsistentGroupProtocol, req.MemberId
+		return protocol.InconsistentGroupProtocol
 	}
 	id := req.MemberId
 	if id == "" {
@@ -43,21 +45,21 @@ func (g *Group) join(env classic.Env, call *classic.JoinCall, newMemberID string
 	known, code := g.findClassic(req, id)
 	switch {
 	case code != protocol.None:
-		return code, req.MemberId
+		return code
 	case known == nil && len(g.members) >= g.around.Config.MaxSize:
-		return protocol.GroupMaxSizeReached, ""
+		return protocol.GroupMaxSizeReached
 	case !g.supportsClassic(req.ProtocolType, req.Protocols):
-		return protocol.InconsistentGroupProtocol, req.MemberId
+		return protocol.InconsistentGroupProtocol
 	case req.MemberId == "" && req.GroupInstanceId == nil && call.Context.Version >= memberIDRequiredVersion:
-		return protocol.MemberIdRequired, id
+		return protocol.MemberIdRequired
 	}
 	subscription, _, err := coordrecord.ParseSubscription(req.Protocols[0].Metadata)
 	if err != nil {
-		return protocol.InconsistentGroupProtocol, req.MemberId
+		return protocol.InconsistentGroupProtocol
 	}
 	next := g.classicMember(call, known, id, &subscription)
 	if g.metadataBytes(next) > env.Config.MaxRecordBytes {
-		return protocol.GroupMaxSizeReached, ""
+		return protocol.GroupMaxSizeReached
 	}
 	replaces := known != nil && known.id != id
 	if replaces {
@@ -72,11 +74,11 @@ func (g *Group) join(env classic.Env, call *classic.JoinCall, newMemberID string
 		g.bump(env)
 	}
 	if no := g.assign(env); no != nil {
-		return no.code, id
+		return no.code
 	}
 	next = g.reconcile(env, next, g.ownedBefore(&subscription), known == nil || !next.sameSubscription(known))
 	g.joined(env, call, next)
-	return protocol.None, id
+	return protocol.None
 }
 
 // findClassic returns the member that joins, or whose place it takes; nil for a new one.
