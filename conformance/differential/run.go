@@ -28,6 +28,10 @@ var servedVersions = map[protocol.APIKey][2]int16{
 	protocol.KeyShareGroupHeartbeat: {1, 1}, protocol.KeyShareGroupDescribe: {1, 1}, protocol.KeyDescribeShareGroupOffsets: {0, 1},
 	protocol.KeyAlterShareGroupOffsets: {0, 0}, protocol.KeyDeleteShareGroupOffsets: {0, 0},
 	protocol.KeyStreamsGroupHeartbeat: {0, 0}, protocol.KeyStreamsGroupDescribe: {0, 0},
+	protocol.KeySaslHandshake: {0, 1}, protocol.KeySaslAuthenticate: {0, 2},
+	protocol.KeyDescribeAcls: {1, 3}, protocol.KeyCreateAcls: {1, 3}, protocol.KeyDeleteAcls: {1, 3},
+	protocol.KeyCreateDelegationToken: {1, 3}, protocol.KeyRenewDelegationToken: {1, 2},
+	protocol.KeyExpireDelegationToken: {1, 2}, protocol.KeyDescribeDelegationToken: {1, 3},
 }
 
 // scenario is a named piece of conversation, independent of all others but for those that come before it.

@@ -29,6 +29,7 @@ func scenarios() []scenario {
 		{"groups", groupAdmin},
 		{"joins", joins},
 		{"ids", producerIDs},
+		{"unsecured", unsecured},
 		{"shares", shares},
 		{"streams-forms", streamsForms},
 		{"streams-life", streamsLife},

@@ -12,9 +12,9 @@ type row struct {
 	handle           func(*Broker, *call)
 }
 
-// table returns the row of every API served, by key.
+// table returns the row of every API served.
 func table() []row {
-	return []row{
+	return append(unsecured(), []row{
 		{protocol.KeyProduce, 0, 3, 13, (*Broker).produce},
 		{protocol.KeyFetch, 4, 4, 18, (*Broker).fetch},
 		{protocol.KeyListOffsets, 1, 1, 11, inline((*Broker).listOffsets)},
@@ -77,5 +77,5 @@ func table() []row {
 		{protocol.KeyDeleteShareGroupOffsets, 0, 0, 0, later((*Broker).deleteShareGroupOffsets)},
 		{protocol.KeyStreamsGroupHeartbeat, 0, 0, 0, later((*Broker).streamsGroupHeartbeat)},
 		{protocol.KeyStreamsGroupDescribe, 0, 0, 0, later((*Broker).streamsGroupDescribe)},
-	}
+	}...)
 }

@@ -45,7 +45,8 @@ public class KRaftQuorumImplementation implements QuorumImplementation {
             if (node == null) {
                 Map<String, Object> settings = new HashMap<>(config.originals());
                 settings.put("log.dirs", String.join(",", config.logDirs()));
-                node = new Node(config.nodeId(), config.interBrokerListenerName().value(), Files.createTempDirectory("naru"), settings);
+                node = new Node(config.nodeId(), config.interBrokerListenerName().value(), Files.createTempDirectory("naru"), settings,
+                    controllerServer.bootstrapMetadata());
             }
             if (startup) {
                 node.start();

@@ -19,7 +19,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
-import kafka.cluster.Partition;
 import kafka.log.LogManager;
 import kafka.network.SocketServer;
 import kafka.raft.KafkaRaftManager;
@@ -49,7 +48,6 @@ import org.apache.kafka.metadata.bootstrap.BootstrapMetadata;
 import org.apache.kafka.raft.LogOffsetMetadata;
 import org.apache.kafka.raft.RaftLog;
 import org.apache.kafka.server.common.MetadataVersion;
-import org.apache.kafka.storage.internals.log.UnifiedLog;
 
 import org.mockito.Mockito;
 import org.mockito.invocation.InvocationOnMock;
@@ -72,15 +70,18 @@ public final class Node implements AutoCloseable {
     private final Properties properties = new Properties();
     private final Metrics metrics = new Metrics();
     private final BrokerServer broker = fake(BrokerServer.class, this::answerForBroker);
+    private final BootstrapMetadata bootstrap;
+    private boolean bootstrapped;
     private Process process;
     private Admin admin;
 
     /**
      * Describes a node with the settings of a broker, which may have been meant to be one of several with controllers
-     * apart. The directory is for what is not a log.
+     * apart. The directory is for what is not a log; the features that a new cluster has are in bootstrap.
      */
-    public Node(int id, String listener, Path directory, Map<?, ?> settings) throws IOException {
+    public Node(int id, String listener, Path directory, Map<?, ?> settings, BootstrapMetadata bootstrap) throws IOException {
         this.id = id;
+        this.bootstrap = bootstrap;
         this.directory = directory;
         port = freePort();
         settings.forEach((key, value) -> properties.put(String.valueOf(key), String.valueOf(value)));
@@ -119,10 +120,18 @@ public final class Node implements AutoCloseable {
     }
 
     /** Starts the process, again too, and waits until it takes connections; one that runs goes on. */
-    public void start() throws IOException, InterruptedException {
+    public void start() throws IOException, InterruptedException, ExecutionException {
         if (running()) {
             return;
         }
+        startProcess();
+        if (!bootstrapped) {
+            bootstrapped = true;
+            finalizeFeatures();
+        }
+    }
+
+    private void startProcess() throws IOException, InterruptedException {
         for (String dir : properties.getProperty("log.dirs").split(",")) {
             Files.createDirectories(Path.of(dir));
         }
@@ -154,7 +163,7 @@ public final class Node implements AutoCloseable {
     }
 
     /** Sets the levels of features that the test wants and Naru did not start with. */
-    public void finalizeFeatures(BootstrapMetadata bootstrap) throws ExecutionException, InterruptedException {
+    private void finalizeFeatures() throws ExecutionException, InterruptedException {
         var features = client().describeFeatures().featureMetadata().get();
         var now = features.finalizedFeatures();
         Map<String, Short> wanted = new HashMap<>();
@@ -164,9 +173,8 @@ public final class Node implements AutoCloseable {
             wanted.put(level.name(), level.featureLevel());
         });
         wanted.remove("kraft.version");
-        if (wanted.get(MetadataVersion.FEATURE_NAME) > features.supportedFeatures().get(MetadataVersion.FEATURE_NAME).maxVersion()) {
-            wanted.remove(MetadataVersion.FEATURE_NAME); // Kafka's tests run with that of its next release.
-        }
+        // Some of Kafka's tests run with the features of its next release.
+        wanted.entrySet().removeIf(e -> e.getValue() > features.supportedFeatures().get(e.getKey()).maxVersion());
         Map<String, FeatureUpdate> updates = new HashMap<>();
         wanted.forEach((name, level) -> {
             short is = now.containsKey(name) ? now.get(name).maxVersionLevel() : 0;
@@ -269,7 +277,7 @@ public final class Node implements AutoCloseable {
             case "metadataCache":
                 return fake(KRaftMetadataCache.class, this::answerForMetadata);
             case "replicaManager":
-                return fake(ReplicaManager.class, c -> c.getMethod().getName().equals("onlinePartition") ? ifThere(c.getArgument(0), Partition.class) : deeper(c));
+                return fake(ReplicaManager.class, this::answerForReplicas);
             case "logManager":
                 return fake(LogManager.class, this::answerForLogs);
             default:
@@ -277,10 +285,12 @@ public final class Node implements AutoCloseable {
         }
     }
 
-    private Object answerForApis(InvocationOnMock call) {
+    private Object answerForApis(InvocationOnMock call) throws Throwable {
         switch (call.getMethod().getName()) {
             case "isConsumerGroupProtocolEnabled":
                 return consumerGroups();
+            case "clusterId":
+                return client().describeCluster().clusterId().get();
             case "metadataCache":
                 return fake(KRaftMetadataCache.class, this::answerForMetadata);
             default:
@@ -327,6 +337,8 @@ public final class Node implements AutoCloseable {
                 return running();
             case "getAliveBrokerNodes":
                 return new ArrayList<>(client().describeCluster().nodes().get());
+            case "getTopicId":
+                return topicIds().get().getOrDefault(call.<String>getArgument(0), Uuid.ZERO_UUID);
             case "getLeaderAndIsr":
                 return leaderAndIsr(call.getArgument(0), call.getArgument(1));
             case "metadataVersion":
@@ -337,10 +349,28 @@ public final class Node implements AutoCloseable {
         }
     }
 
+    private Object answerForReplicas(InvocationOnMock call) throws Throwable {
+        switch (call.getMethod().getName()) {
+            case "onlinePartition":
+                return replica(call.getArgument(0)).map(Replica::partition);
+            case "getLog":
+            case "localLog":
+                return replica(call.getArgument(0)).map(Replica::log);
+            case "localLogOrException":
+                return replica(call.getArgument(0)).get().log();
+            case "logManager":
+                return fake(LogManager.class, this::answerForLogs);
+            default:
+                return deeper(call);
+        }
+    }
+
     private Object answerForLogs(InvocationOnMock call) throws Throwable {
         switch (call.getMethod().getName()) {
             case "getLog":
-                return ifThere(call.getArgument(0), UnifiedLog.class);
+                return replica(call.getArgument(0)).map(Replica::log);
+            case "getLog$default$2": // isFuture
+                return false;
             case "liveLogDirs":
                 return scala.jdk.javaapi.CollectionConverters.asScala(new ArrayList<>()).toSeq();
             default:
@@ -348,10 +378,9 @@ public final class Node implements AutoCloseable {
         }
     }
 
-    private <T> scala.Option<T> ifThere(TopicPartition partition, Class<T> what) throws InterruptedException, ExecutionException {
+    private scala.Option<Replica> replica(TopicPartition partition) throws InterruptedException, ExecutionException {
         boolean exists = partitions(partition.topic()).orElse(0) > partition.partition();
-        return exists ? scala.Option.apply(fake(what, c -> c.getMethod().getName().equals("leaderIdIfLocal") ? scala.Option.apply(id) : deeper(c)))
-            : scala.Option.empty();
+        return exists ? scala.Option.apply(new Replica(id, client(), partition)) : scala.Option.empty();
     }
 
     private Optional<Integer> partitions(String topic) throws InterruptedException, ExecutionException {

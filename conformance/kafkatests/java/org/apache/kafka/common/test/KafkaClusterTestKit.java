@@ -76,7 +76,7 @@ public class KafkaClusterTestKit implements AutoCloseable {
         directory = Path.of(nodes.baseDirectory());
         Files.createDirectories(directory);
         id = broker.id();
-        node = new Node(id, nodes.brokerListenerName().value(), directory, all);
+        node = new Node(id, nodes.brokerListenerName().value(), directory, all, nodes.bootstrapMetadata());
     }
 
     public void format() {
@@ -88,7 +88,6 @@ public class KafkaClusterTestKit implements AutoCloseable {
         } catch (IOException e) {
             throw new ExecutionException(e);
         }
-        node.finalizeFeatures(nodes.bootstrapMetadata());
     }
 
     public void waitForReadyBrokers() {
