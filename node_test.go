@@ -64,6 +64,37 @@ func (p *peer) fetch(r *protocol.FetchRequest) *protocol.FetchResponsePartitionD
 	return &p.mustAsk(r, 11).(*protocol.FetchResponse).Responses[0].Partitions[0]
 }
 
+// Kafka Streams keeps a task waiting for ever whose partition ends before its position.
+func TestAnAnswerBehindAFetchIsNotOlderThanTheFetch(t *testing.T) {
+	node := startNode(t)
+	consumer, producer := dial(t, node.Addr()), dial(t, node.Addr())
+	producer.createTopic("t", 1)
+	fetch := fetchRequest("t", 0, 60000, 1, 1<<20)
+	latest := &protocol.ListOffsetsRequest{ReplicaId: -1, Topics: []protocol.ListOffsetsRequestListOffsetsTopic{
+		{Name: "t", Partitions: []protocol.ListOffsetsRequestListOffsetsPartition{{CurrentLeaderEpoch: -1, Timestamp: -1}}},
+	}}
+	first, err := consumer.send(fetch, 11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := consumer.send(latest, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	producer.produce("t", batch(t, "a"))
+	m, err := consumer.receive(protocol.KeyFetch, 11, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watermark := m.(*protocol.FetchResponse).Responses[0].Partitions[0].HighWatermark
+	if m, err = consumer.receive(protocol.KeyListOffsets, 5, second); err != nil {
+		t.Fatal(err)
+	}
+	if end := m.(*protocol.ListOffsetsResponse).Topics[0].Partitions[0].Offset; watermark != 1 || end != watermark {
+		t.Errorf("the fetch tells a high watermark of %d, what was asked behind it an end of %d, want 1", watermark, end)
+	}
+}
+
 func TestFetchWaitsForRecordsAndIsWokenByThem(t *testing.T) {
 	node := startNode(t)
 	consumer, producer := dial(t, node.Addr()), dial(t, node.Addr())

@@ -52,15 +52,27 @@ func dial(t *testing.T, addr string) *peer {
 
 // ask sends a request and decodes the answer, or returns why that failed.
 func (p *peer) ask(r protocol.Request, version int16) (protocol.Message, error) {
+	id, err := p.send(r, version)
+	if err != nil {
+		return nil, err
+	}
+	return p.receive(r.Key(), version, id)
+}
+
+// send sends a request and returns its correlation id.
+func (p *peer) send(r protocol.Request, version int16) (int32, error) {
 	p.id++
 	client := "peer"
 	header := protocol.RequestHeader{APIKey: r.Key(), APIVersion: version, CorrelationID: p.id, ClientID: &client}
 	frame := r.Append(header.Append(make([]byte, 4)), version)
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 	_ = p.nc.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := p.nc.Write(frame); err != nil {
-		return nil, err
-	}
+	_, err := p.nc.Write(frame)
+	return p.id, err
+}
+
+// receive decodes the next answer, which must be to the request with this id.
+func (p *peer) receive(key protocol.APIKey, version int16, want int32) (protocol.Message, error) {
 	size := make([]byte, 4)
 	if _, err := io.ReadFull(p.in, size); err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", err)
@@ -69,14 +81,14 @@ func (p *peer) ask(r protocol.Request, version int16) (protocol.Message, error) 
 	if _, err := io.ReadFull(p.in, answer); err != nil {
 		return nil, err
 	}
-	id, body, err := protocol.ParseResponseHeader(answer, r.Key(), version)
+	id, body, err := protocol.ParseResponseHeader(answer, key, version)
 	if err != nil {
 		return nil, err
 	}
-	if id != p.id {
-		return nil, fmt.Errorf("correlation id %d, want %d", id, p.id)
+	if id != want {
+		return nil, fmt.Errorf("correlation id %d, want %d", id, want)
 	}
-	m := r.Key().API().NewResponse()
+	m := key.API().NewResponse()
 	return m, m.Decode(body, version)
 }
 

@@ -32,15 +32,18 @@ type Conn struct {
 	held      int
 	heldSince time.Time
 	lonely    int
+	// alone says that the last request was not one that may be pipelined.
+	alone bool
 
 	claim claim // guarded by the budget
 
 	mu sync.Mutex
-	// wake tells the reading goroutine that the queue got shorter or the
-	// connection ended.
+	// wake tells the reading goroutine that the queue got shorter, a request was
+	// completed or the connection ended.
 	wake         sync.Cond
 	head, tail   *Request // not yet sent, in the order of arrival
 	inFlight     int
+	unanswered   int      // of those in flight, how many are not completed
 	queuedOut    int64    // bytes of answers that were given but not sent
 	handling     *Request // what the reading goroutine is in Handle with
 	writing      bool     // somebody owns the sending side
@@ -147,6 +150,7 @@ func (c *Conn) enqueue(r *Request) {
 	}
 	c.tail = r
 	c.inFlight++
+	c.unanswered++
 	c.handling = r
 	c.mu.Unlock()
 	c.server.stats.InFlight.Add(1)
@@ -159,6 +163,8 @@ func (c *Conn) completed(r *Request, how outcome) {
 	assert.That(r.state == waiting, "a request was completed twice (%d, then %d)", r.state, how)
 	r.state = how
 	r.onClose = nil
+	c.unanswered--
+	c.wakeReader()
 	c.queuedOut += int64(len(r.out))
 	// What the reading goroutine is in Handle with it sends itself, afterwards.
 	send := r == c.head && r != c.handling && !c.writing
@@ -209,6 +215,19 @@ func (c *Conn) afterHandle(hold bool) (held, full bool) {
 // full tells that no more may be read for now. The caller holds mu.
 func (c *Conn) full() bool {
 	return c.inFlight >= c.server.limits.MaxInFlight || c.queuedOut >= c.server.limits.MaxQueuedOut
+}
+
+// awaitTurn blocks the reading goroutine until a request may be handled: until all
+// before it are answered, unless it and they are pipelined.
+func (c *Conn) awaitTurn(pipelined bool) {
+	c.mu.Lock()
+	turn := c.unanswered == 0 || pipelined && !c.alone
+	c.mu.Unlock()
+	if !turn {
+		c.flushHeld()
+		c.await(func() bool { return c.unanswered > 0 })
+	}
+	c.alone = !pipelined
 }
 
 // await blocks the reading goroutine while cond says so, until the connection is

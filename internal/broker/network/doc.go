@@ -6,12 +6,14 @@
 //
 // Neighbours: internal/broker/server implements [Handler]; internal/broker/storage
 // makes the [vfs.Range] that fetch answers carry. The package does not know what
-// a frame means: it looks at its length only.
+// a frame means: it looks at its length only, and asks the handler what may be
+// pipelined.
 //
 // # How a connection works
 //
-// One goroutine a connection reads frame after frame and calls Handle, without
-// waiting for answers: requests are pipelined up to Limits.MaxInFlight. Answers
+// One goroutine a connection reads frame after frame and calls Handle. For requests
+// that the handler calls pipelined it does not wait for answers, up to
+// Limits.MaxInFlight; any other is handled when all before it are answered. Answers
 // leave in the order of the requests, whichever order they are given in. An
 // answer given on the reading goroutine with nothing before it is written right
 // there, after the frames that have already arrived were handled, so that many
@@ -21,6 +23,7 @@
 //
 // # Invariants
 //
+//   - an answer is never older than one that left before it on the same connection;
 //   - every request is completed exactly once, by Respond, NoResponse or
 //     CloseConnection; completing it twice is a broken invariant;
 //   - the bytes of a request's frame are valid until it is completed, longer only

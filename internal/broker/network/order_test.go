@@ -44,6 +44,57 @@ func TestCloseConnectionLetsEarlierAnswersLeave(t *testing.T) {
 	}
 }
 
+func TestOnlyPipelinedRequestsOvertakeWhatWaits(t *testing.T) {
+	const pipelined = "p"
+	for _, test := range []struct {
+		name            string
+		earlier, second string
+		overtakes       bool
+	}{
+		{"both pipelined", pipelined, pipelined, true},
+		{"the earlier is alone", alone, pipelined, false},
+		{"the later is alone", pipelined, alone, false},
+		{"both alone", alone, alone, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ch, h := parked()
+			s := start(t, Limits{}, h)
+			c := dial(t, s)
+			first, second := payload(10, test.earlier), payload(11, test.second)
+			c.send(first, second)
+			a := <-ch
+			if !test.overtakes {
+				eventually(t, "the reader waits", func() bool { return readerWaits(a.Conn()) })
+				if len(ch) > 0 {
+					t.Fatal("the second request was handled before the first was answered")
+				}
+				echo(a)
+				c.want(first)
+				echo(<-ch)
+				c.want(second)
+				return
+			}
+			echo(<-ch)
+			echo(a)
+			c.want(first)
+			c.want(second)
+		})
+	}
+}
+
+func TestARequestWhoseTurnDoesNotComeEndsWithItsConnection(t *testing.T) {
+	ch, h := parked()
+	s := start(t, Limits{}, h)
+	c := dial(t, s)
+	c.send(payload(10, "a"), payload(11, alone))
+	a := <-ch
+	eventually(t, "the reader waits", func() bool { return readerWaits(a.Conn()) })
+	a.Conn().Close()
+	echo(<-ch)
+	echo(a)
+	eventually(t, "nothing is in flight", func() bool { return s.stats.InFlight.Load() == 0 })
+}
+
 func TestNoMoreThanMaxInFlightAreRead(t *testing.T) {
 	ch, h := parked()
 	s := start(t, Limits{MaxInFlight: 3}, h)

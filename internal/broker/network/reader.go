@@ -168,6 +168,7 @@ func (c *Conn) serve() {
 		if c.held > 0 && r.arrived.Sub(c.heldSince) > maxHoldTime {
 			c.flushHeld()
 		}
+		c.awaitTurn(c.server.handler.Pipelined(r.frame))
 		c.enqueue(r)
 		c.server.stats.Requests.Add(1)
 		c.server.handler.Handle(r)

@@ -27,6 +27,11 @@ type Handler interface {
 	// connection, so it must not wait for anything but the work of this request;
 	// what waits is completed later from elsewhere.
 	Handle(r *Request)
+	// Pipelined tells whether the request in frame may be handled while requests
+	// before it wait for their answers, if all of those are pipelined too. Any other
+	// request is handled when everything before it has been answered, so that its
+	// answer is never older than one the client got before.
+	Pipelined(frame []byte) bool
 }
 
 // Limits bounds what clients can make the server spend. The zero value of a

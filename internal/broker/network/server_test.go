@@ -17,10 +17,13 @@ import (
 	"time"
 )
 
-// handlerFunc is a Handler.
+// handlerFunc is a Handler that pipelines all frames but those that begin with alone.
 type handlerFunc func(*Request)
 
-func (f handlerFunc) Handle(r *Request) { f(r) }
+const alone = "!"
+
+func (f handlerFunc) Handle(r *Request)           { f(r) }
+func (f handlerFunc) Pipelined(frame []byte) bool { return frame[0] != alone[0] }
 
 // echo answers with the frame.
 func echo(r *Request) { r.Respond(append(r.Buffer(), r.Frame()...)) }

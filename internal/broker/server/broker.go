@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -106,6 +107,14 @@ func (b *Broker) rowFor(key protocol.APIKey) *row {
 		return nil
 	}
 	return b.rows[key]
+}
+
+// Pipelined tells that a request is a Produce. Apache Kafka handles one request of a
+// connection at a time, and clients count on what follows from it: a ListOffsets
+// behind a long poll, answered as of before, would take back the high watermark that
+// the poll told. Produces wait for their syncs together and cannot contradict each other.
+func (b *Broker) Pipelined(frame []byte) bool {
+	return len(frame) >= 2 && protocol.APIKey(binary.BigEndian.Uint16(frame)) == protocol.KeyProduce
 }
 
 // Handle answers one request or arranges that it will be.
