@@ -136,7 +136,7 @@ func run(ctx context.Context, o options) error {
 			fmt.Println(result.progress(time.Since(began)))
 			s.Classes = append(s.Classes, result)
 			if c.whole && !o.quick {
-				if err := r.keep(env.Root, name, result); err != nil {
+				if err := r.keep(env.Root, name, result, rules); err != nil {
 					return err
 				}
 			}

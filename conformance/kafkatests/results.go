@@ -138,7 +138,7 @@ func (r *results) print(to io.Writer, logs string, stale []string) {
 
 // keep puts the result of a class, and what r has left out, into the written results: those of other classes
 // stay as they are.
-func (r *results) keep(root, suite string, c classResult) error {
+func (r *results) keep(root, suite string, c classResult, rules *rules) error {
 	all := &results{Kafka: r.Kafka}
 	content, err := os.ReadFile(filepath.Join(root, "results", "kafkatests.json"))
 	if err == nil {
@@ -160,6 +160,9 @@ func (r *results) keep(root, suite string, c classResult) error {
 		s.Classes = slices.DeleteFunc(s.Classes, func(was classResult) bool {
 			return was.Name == c.Name || slices.ContainsFunc(r.LeftOut, func(l leftOut) bool { return l.Class == was.Name })
 		})
+		for j := range s.Classes {
+			rules.reconsider(&s.Classes[j])
+		}
 		if s.Name == suite {
 			s.Classes = append(s.Classes, c)
 		}

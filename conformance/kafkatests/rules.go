@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 )
 
 // rules are the committed files that say what need not pass and why.
@@ -93,6 +94,21 @@ func (rs *rules) judge(class string, invocations []invocation) classResult {
 		}
 	}
 	return c
+}
+
+// reconsider moves the failures of an earlier run that are explained by now to the known ones. It does not make
+// an entry one that is used.
+func (rs *rules) reconsider(c *classResult) {
+	c.Failed = slices.DeleteFunc(c.Failed, func(o outcome) bool {
+		at := slices.IndexFunc(rs.known, func(r *rule) bool { return r.pattern.MatchString(c.Name + "." + o.Test) })
+		if at < 0 {
+			return false
+		}
+		for range o.Times {
+			c.Known = count(c.Known, o.Test, rs.known[at].Why)
+		}
+		return true
+	})
 }
 
 // stale lists the entries that explain nothing any more: all that they match passed, or, after a full run,
