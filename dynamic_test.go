@@ -13,22 +13,31 @@ import (
 	"github.com/naru-stream/naru/internal/kafka/config"
 )
 
-// Settings that a room keeps reach it when they change for the cluster or the broker,
-// and go back to what the file says when they are taken away.
-func TestRoomsFollowDynamicSettings(t *testing.T) {
-	node, err := Start(t.Context(), Config{Properties: map[string]string{
-		"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir(), "log.cleaner.backoff.ms": "20000",
-	}})
+// startWithAdmin starts a node with these more settings, each a name and a value, and
+// connects to it.
+func startWithAdmin(t *testing.T, more ...string) (*Node, *kadm.Client) {
+	t.Helper()
+	properties := map[string]string{"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir()}
+	for pair := range slices.Chunk(more, 2) {
+		properties[pair[0]] = pair[1]
+	}
+	node, err := Start(t.Context(), Config{Properties: properties})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer node.Close()
+	t.Cleanup(func() { node.Close() })
 	client, err := kgo.NewClient(kgo.SeedBrokers(node.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	t.Cleanup(client.Close)
+	return node, kadm.NewClient(client)
+}
+
+// Settings that a room keeps reach it when they change for the cluster or the broker,
+// and go back to what the file says when they are taken away.
+func TestRoomsFollowDynamicSettings(t *testing.T) {
+	node, admin := startWithAdmin(t, "log.cleaner.backoff.ms", "20000")
 	set := func(key, value string, brokers ...int32) {
 		t.Helper()
 		change := kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value}
@@ -125,17 +134,7 @@ func TestEveryDynamicSettingIsFollowed(t *testing.T) {
 			t.Errorf("nothing shows that a running node follows %s", k.Name)
 		}
 	}
-	node, err := Start(t.Context(), Config{Properties: map[string]string{"listeners": "PLAINTEXT://localhost:0", "log.dirs": t.TempDir()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer node.Close()
-	client, err := kgo.NewClient(kgo.SeedBrokers(node.Addr()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	node, admin := startWithAdmin(t)
 	if _, err := admin.CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
 		t.Fatal(err)
 	}

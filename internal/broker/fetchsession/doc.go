@@ -16,7 +16,7 @@
 // and random session ids are arguments.
 //
 // Concurrency: Cache is safe for concurrent use. A Context belongs to one request,
-// and a session serves one request at a time: a second one that is pipelined
-// behind it is told INVALID_FETCH_SESSION_EPOCH and starts over with a full fetch,
-// which no known client does.
+// and a session serves one request at a time: a second one that comes meanwhile,
+// over another connection, is told INVALID_FETCH_SESSION_EPOCH and starts over with a
+// full fetch, which no known client does.
 package fetchsession

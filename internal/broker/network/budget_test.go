@@ -206,3 +206,22 @@ func memory() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapInuse + m.StackInuse)
 }
+
+func TestALargeFrameTakesItsMemoryWhenItsTurnComes(t *testing.T) {
+	ch, h := parked()
+	s := start(t, Limits{}, h)
+	c := dial(t, s)
+	large := payload(1<<20, alone)
+	c.send(payload(10, "a"))
+	a := <-ch
+	used := s.stats.BudgetUsed.Load()
+	go c.nc.Write(frame(large)) // is read only in part before its turn
+	eventually(t, "the reader waits", func() bool { return readerWaits(a.Conn()) })
+	if got := s.stats.BudgetUsed.Load(); got != used {
+		t.Errorf("%d bytes of the budget are used while the frame waits, want %d", got, used)
+	}
+	echo(a)
+	c.want(payload(10, "a"))
+	echo(<-ch)
+	c.want(large)
+}

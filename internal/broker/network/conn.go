@@ -218,8 +218,9 @@ func (c *Conn) full() bool {
 }
 
 // awaitTurn blocks the reading goroutine until a request may be handled: until all
-// before it are answered, unless it and they are pipelined.
-func (c *Conn) awaitTurn(pipelined bool) {
+// before it are answered, unless it and they are pipelined. It tells whether it had to
+// wait.
+func (c *Conn) awaitTurn(pipelined bool) (waited bool) {
 	c.mu.Lock()
 	turn := c.unanswered == 0 || pipelined && !c.alone
 	c.mu.Unlock()
@@ -228,6 +229,7 @@ func (c *Conn) awaitTurn(pipelined bool) {
 		c.await(func() bool { return c.unanswered > 0 })
 	}
 	c.alone = !pipelined
+	return !turn
 }
 
 // await blocks the reading goroutine while cond says so, until the connection is

@@ -23,7 +23,8 @@
 //
 // # Invariants
 //
-//   - an answer is never older than one that left before it on the same connection;
+//   - an answer is never older than one that left before it on the same connection,
+//     unless both requests were pipelined;
 //   - every request is completed exactly once, by Respond, NoResponse or
 //     CloseConnection; completing it twice is a broken invariant;
 //   - the bytes of a request's frame are valid until it is completed, longer only

@@ -298,6 +298,12 @@ func (c *Conn) readLarge(r *Request, size int) error {
 			return err
 		}
 	}
+	// Its turn comes before its memory: what waits behind a request that a client lets
+	// wait for long must not hold the budget.
+	if c.awaitTurn(c.server.handler.Pipelined(c.in.buf[c.in.r+lengthPrefix : c.in.w])) {
+		c.in.begun, c.in.deadline = time.Time{}, time.Time{} // the client was not slow
+		_ = c.nc.SetReadDeadline(time.Time{})                // set again before waiting
+	}
 	b := &c.server.budget
 	b.frameBegun(&c.claim)
 	defer b.frameEnded(&c.claim)

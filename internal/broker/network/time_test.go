@@ -85,6 +85,28 @@ func TestWaitingRequestKeepsItsConnectionOpen(t *testing.T) {
 	})
 }
 
+func TestAFrameThatWaitsForItsTurnIsNotSlow(t *testing.T) {
+	ch, h := parked()
+	limits := Limits{FrameStall: 30 * time.Second, FrameGrace: time.Minute, FrameRate: 1000}
+	inVirtualTime(t, limits, h, func(t *testing.T, s *Server, dial func() *client) {
+		c := dial()
+		first, large := payload(10, "a"), payload(1<<20, alone)
+		c.send(first)
+		a := <-ch
+		go c.nc.Write(frame(large))
+		time.Sleep(time.Hour)
+		echo(a)
+		c.want(first)
+		select {
+		case r := <-ch:
+			echo(r)
+			c.want(large)
+		case <-time.After(10 * time.Minute):
+			t.Fatalf("the frame was not handled; %d connections were closed for a slow one", s.stats.Closes[ClosedSlowFrame].Load())
+		}
+	})
+}
+
 func TestFrameThatDoesNotArriveIsClosed(t *testing.T) {
 	limits := Limits{FrameStall: 30 * time.Second, FrameGrace: time.Minute, FrameRate: 1000}
 	for _, test := range []struct {
