@@ -200,7 +200,7 @@ func (n *Node) apply(c *metadata.Changes) {
 	n.subscribeTelemetry(c)
 	for _, t := range c.Topics {
 		if n.placed != nil && t.New != nil {
-			n.placed.Changed(t.New.ID)
+			n.placed.Changed(t.New.ID, c.New.Offset)
 		}
 		switch {
 		case t.Name() == group.TopicName:

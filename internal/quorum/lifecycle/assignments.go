@@ -35,6 +35,7 @@ type Assignments struct {
 
 	mu     sync.Mutex
 	topics map[wire.UUID]struct{} // to look at
+	offset int64                  // of the metadata that shows their changes
 
 	cancel  context.CancelFunc
 	stopped chan struct{}
@@ -45,10 +46,13 @@ func NewAssignments(cfg AssignmentsConfig) *Assignments {
 	return &Assignments{cfg: cfg, wake: make(chan struct{}, 1), topics: map[wire.UUID]struct{}{}}
 }
 
-// Changed notes that a topic has new partitions, or other replicas. It does not wait.
-func (a *Assignments) Changed(topic wire.UUID) {
+// Changed notes that a topic has new partitions, or other replicas, with the metadata at
+// offset. The view may show that only later, for this can be called by who takes part in
+// making it current. It does not wait.
+func (a *Assignments) Changed(topic wire.UUID, offset int64) {
 	a.mu.Lock()
 	a.topics[topic] = struct{}{}
+	a.offset = max(a.offset, offset)
 	a.mu.Unlock()
 	select {
 	case a.wake <- struct{}{}:
@@ -89,13 +93,16 @@ func (a *Assignments) Close() {
 // tell looks at the topics that changed. Those it could not tell of stay to be looked at.
 func (a *Assignments) tell(ctx context.Context, epoch int64) error {
 	a.mu.Lock()
-	topics := a.topics
+	topics, offset := a.topics, a.offset
 	a.topics = map[wire.UUID]struct{}{}
 	a.mu.Unlock()
-	err := a.tellOf(ctx, topics, epoch)
+	err := a.cfg.View.WaitFor(ctx, offset)
+	if err == nil {
+		err = a.tellOf(ctx, topics, epoch)
+	}
 	if err != nil {
 		for id := range topics {
-			a.Changed(id)
+			a.Changed(id, offset)
 		}
 	}
 	return err

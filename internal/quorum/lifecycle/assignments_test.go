@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -15,16 +16,29 @@ import (
 )
 
 // registry is a controller that counts the assignments of each directory, after some
-// failures, and the view of its metadata.
+// failures, and the view of its metadata. The view shows the image once somebody has
+// waited for it, the empty one before.
 type registry struct {
 	image    *metadata.Image
+	shown    atomic.Bool
 	failures int
 	told     chan int // the sizes of requests that were answered
 	got      map[wire.UUID]int
 }
 
-func (r *registry) Current() *metadata.Image             { return r.image }
-func (r *registry) WaitFor(context.Context, int64) error { return nil }
+func (r *registry) Current() *metadata.Image {
+	if !r.shown.Load() {
+		return metadata.NewImage()
+	}
+	return r.image
+}
+
+func (r *registry) WaitFor(_ context.Context, offset int64) error {
+	if offset == r.image.Offset {
+		r.shown.Store(true)
+	}
+	return nil
+}
 
 func (r *registry) Submit(_ context.Context, request protocol.Request, _ int16) (protocol.Message, int64, error) {
 	if r.failures--; r.failures >= 0 {
@@ -79,8 +93,8 @@ func TestAssignmentsAreToldInPartsAndAgainAfterFailures(t *testing.T) {
 				return b, true
 			},
 		})
-		assignments.Changed(topic)
-		assignments.Changed(wire.UUID{8}) // deleted meanwhile
+		assignments.Changed(topic, 1)
+		assignments.Changed(wire.UUID{8}, 0) // deleted meanwhile
 		assignments.Start(func() int64 { return 5 })
 		sizes := []int{<-r.told, <-r.told, <-r.told}
 		synctest.Wait()
