@@ -144,6 +144,9 @@ func (m *Mem) BootID() string {
 }
 
 func (m *Mem) before(kind OpKind, name string, size int) error {
+	if len(path.Base(name)) > maxMemName {
+		return pathErr(kind, name, syscall.ENAMETOOLONG)
+	}
 	m.mu.Lock()
 	m.seq++
 	op, hook := Op{Seq: m.seq, Kind: kind, Name: name, Size: size}, m.hook
@@ -156,6 +159,9 @@ func (m *Mem) before(kind OpKind, name string, size int) error {
 	}
 	return nil
 }
+
+// maxMemName is how long a name may be, as on the usual file systems.
+const maxMemName = 255
 
 func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
 
@@ -283,6 +289,9 @@ func (m *Mem) RemoveAll(name string) error {
 func (m *Mem) Rename(oldName, newName string) error {
 	if err := m.before(OpRename, oldName, 0); err != nil {
 		return err
+	}
+	if len(path.Base(newName)) > maxMemName {
+		return pathErr(OpRename, newName, syscall.ENAMETOOLONG)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

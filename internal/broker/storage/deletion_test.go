@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/naru-stream/naru/internal/kafka/wire"
@@ -35,6 +36,34 @@ func TestADeletionBetweenTheStepsOfASyncFailsNothing(t *testing.T) {
 			if !done {
 				break // every step was tried
 			}
+		}
+	}
+}
+
+// A topic's name may be so long that nothing can be added to that of its directory.
+func TestAPartitionWithTheLongestNameIsDeleted(t *testing.T) {
+	name := strings.Repeat("x", 249)
+	f := newFixture(t)
+	f.append(f.create(name), 3)
+	f.fs.SetHook(func(op vfs.Op) error { // a crash behind the first step finds it deleted, too
+		if op.Kind == vfs.OpSyncDir {
+			clone := newFixture(t)
+			clone.open(f.fs.CrashClone(vfs.Killed()))
+			if l := clone.m.Log(name, 0); l != nil {
+				t.Error("it is back after a crash")
+			}
+		}
+		return nil
+	})
+	if err := f.m.Delete(name, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.fs.SetHook(nil)
+	f.clock.ms += f.topic.FileDeleteDelayMs
+	f.m.Tick()
+	for _, file := range f.fs.Files() {
+		if strings.Contains(file, "xxx") {
+			t.Errorf("%s is left", file)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"fmt"
 	"path"
 
 	"github.com/naru-stream/naru/internal/broker/storage/manifest"
@@ -102,7 +101,7 @@ func (d *directory) remove(l *Log) (string, error) {
 	l.mu.Unlock()
 	gone := ""
 	if onDisk {
-		gone = fmt.Sprintf("%s.%s%s", l.path, l.topicID, segmentfile.DeletedDirSuffix)
+		gone = path.Join(d.path, segmentfile.DeletedDirName(l.topic, l.partition, l.TopicID()))
 		if err := d.m.fs.RemoveAll(gone); err != nil { // of an earlier time that it was here
 			return "", err
 		}

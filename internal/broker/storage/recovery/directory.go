@@ -59,8 +59,8 @@ func (d *Directory) Partitions() (found []*Partition, deleted []string, err erro
 		if !e.Dir {
 			continue
 		}
-		if name, ok := strings.CutSuffix(e.Name, segmentfile.DeletedDirSuffix); ok {
-			goes[name] = true
+		if strings.HasSuffix(e.Name, segmentfile.DeletedDirSuffix) {
+			goes[e.Name] = true
 			deleted = append(deleted, path.Join(d.Path, e.Name))
 			continue
 		}
@@ -71,8 +71,8 @@ func (d *Directory) Partitions() (found []*Partition, deleted []string, err erro
 		found = append(found, d.exists(topic, partition, known[e.Name]))
 		delete(known, e.Name)
 	}
-	for name, p := range known { // without directory: never appended to, deleted just now, or lost
-		if !goes[fmt.Sprintf("%s.%s", name, wire.UUID(p.TopicID))] {
+	for _, p := range known { // without directory: never appended to, deleted just now, or lost
+		if !goes[segmentfile.DeletedDirName(p.Topic, p.Partition, p.TopicID)] {
 			found = append(found, &Partition{Topic: p.Topic, TopicID: p.TopicID, Number: p.Partition, Known: p})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
 
@@ -59,6 +60,17 @@ func ParseDir(name string) (topic string, partition int32, ok bool) {
 		return "", 0, false
 	}
 	return name[:at], int32(n), true
+}
+
+// maxName is how long a file name may be on the file systems in use.
+const maxName = 255
+
+// DeletedDirName names the directory of a partition that was deleted and goes later,
+// <topic>-<partition>.<topic id>-delete. A topic's name that is too long for that, as
+// names may be that are none too long for a partition's directory, is cut.
+func DeletedDirName(topic string, partition int32, id wire.UUID) string {
+	rest := fmt.Sprintf("-%d.%s%s", partition, id, DeletedDirSuffix)
+	return topic[:min(len(topic), maxName-len(rest))] + rest
 }
 
 // SwapName names a finished segment that is about to take the place of those with
