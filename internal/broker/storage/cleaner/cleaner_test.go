@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/naru-stream/naru/internal/broker/storage/throttle"
 	"github.com/naru-stream/naru/internal/kafka/record"
 )
 
@@ -175,8 +176,7 @@ func TestCleaningStopsWhenItsContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	p, _ := l.Picture()
-	pace := pace{clock: realClock{}}
-	_, err := Clean(ctx, l, Make(p, 0), l.policy, 0, Limits{DedupeBufferBytes: 1000, BufferBytes: 100, Pace: pace.spend})
+	_, err := Clean(ctx, l, Make(p, 0), l.policy, 0, Limits{DedupeBufferBytes: 1000, BufferBytes: 100, Pace: throttle.New(0).Spend})
 	if !errors.Is(err, context.Canceled) || l.replaces != 0 {
 		t.Fatal(err, l.replaces)
 	}
@@ -291,27 +291,6 @@ func TestAFailedLogIsLeftAloneForAWhile(t *testing.T) {
 		broken.segments[0].data[70] ^= 1
 		if !c.CleanOne(ctx) || broken.cleaned != 30 {
 			t.Fatal("the repaired log is not cleaned")
-		}
-	})
-}
-
-func TestPaceKeepsToTheRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := pace{bytesPerSecond: 1000, clock: realClock{}}
-		start := time.Now()
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				for range 25 {
-					if err := p.spend(context.Background(), 50); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
-		wg.Wait()
-		if took := time.Since(start); took < 4900*time.Millisecond || took > 5100*time.Millisecond {
-			t.Errorf("5000 bytes at 1000 a second took %s", took)
 		}
 	})
 }

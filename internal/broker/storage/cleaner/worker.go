@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"sync"
 	"time"
+
+	"github.com/naru-stream/naru/internal/broker/storage/throttle"
 )
 
 // Clock is the time the worker lives in.
@@ -44,7 +45,7 @@ const failedRounds = 20
 // Cleaner cleans the logs of a node in the background.
 type Cleaner struct {
 	cfg  Config
-	pace *pace
+	pace *throttle.Throttle
 
 	life   sync.Mutex // of Start, Reconfigure and Close
 	stop   context.CancelFunc
@@ -65,7 +66,7 @@ func New(cfg Config) *Cleaner {
 
 func (c *Cleaner) configure(cfg Config) {
 	cfg.Threads = max(cfg.Threads, 1)
-	c.cfg, c.pace = cfg, &pace{bytesPerSecond: cfg.MaxBytesPerSecond, clock: cfg.Clock}
+	c.cfg, c.pace = cfg, throttle.New(cfg.MaxBytesPerSecond)
 }
 
 // Start starts the goroutines. It is called once.
@@ -144,7 +145,7 @@ func (c *Cleaner) CleanOne(ctx context.Context) bool {
 	limits := Limits{
 		DedupeBufferBytes: c.cfg.DedupeBufferBytes / int64(c.cfg.Threads),
 		BufferBytes:       max(c.cfg.IOBufferBytes/c.cfg.Threads/2, 1),
-		Pace:              c.pace.spend,
+		Pace:              c.pace.Spend,
 	}
 	stats, err := Clean(ctx, log, plan, picture.Policy, now.UnixMilli(), limits)
 	if ctx.Err() != nil {
@@ -209,39 +210,4 @@ func (c *Cleaner) release(log Log, now time.Time, err error) {
 	default:
 		c.failed[log] = now.Add(failedRounds * c.cfg.Backoff)
 	}
-}
-
-// pace keeps all threads together to a byte rate.
-type pace struct {
-	bytesPerSecond float64
-	clock          Clock
-
-	mu   sync.Mutex
-	free time.Time // when the bytes spent so far are paid for
-}
-
-// burst is for how long bytes may be spent ahead: pauses shorter than that are not
-// worth the wake-up.
-const burst = 100 * time.Millisecond
-
-func (p *pace) spend(ctx context.Context, bytes int) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if p.bytesPerSecond <= 0 || p.bytesPerSecond >= math.MaxInt64 {
-		return nil
-	}
-	cost := time.Duration(float64(bytes) / p.bytesPerSecond * float64(time.Second))
-	p.mu.Lock()
-	now := p.clock.Now()
-	if p.free.Before(now) {
-		p.free = now
-	}
-	p.free = p.free.Add(cost)
-	wait := p.free.Sub(now)
-	p.mu.Unlock()
-	if wait < burst {
-		return nil
-	}
-	return p.clock.Sleep(ctx, wait)
 }
