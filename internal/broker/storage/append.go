@@ -192,7 +192,7 @@ func (l *Log) stage(r *round, a *Append) bool {
 	a.LogStartOffset = l.logStart
 	l.mu.Unlock()
 	if closed == nil {
-		closed = l.dir.refusal(a)
+		closed = l.dir().refusal(a)
 	}
 	if closed != nil {
 		a.Err = closed
@@ -234,7 +234,7 @@ func (l *Log) makeRoom(r *round, a *Append, set *settings) bool {
 		return true
 	}
 	l.flush(r)
-	if err := l.dir.refusal(a); err != nil { // the flush may have found the disk full or broken
+	if err := l.dir().refusal(a); err != nil { // the flush may have found the disk full or broken
 		a.Err = err
 		return false
 	}
@@ -248,7 +248,7 @@ func (l *Log) makeRoom(r *round, a *Append, set *settings) bool {
 		return true
 	}
 	err = l.roll(base)
-	if a.Vital && l.dir.tryAgain(err) {
+	if a.Vital && l.dir().tryAgain(err) {
 		err = l.roll(base)
 	}
 	if err != nil {
@@ -286,7 +286,7 @@ func (l *Log) jitter(base int64, set *settings) int64 {
 	if set.segmentJitterMs <= 0 {
 		return 0
 	}
-	h := uint64(base)*0x9e3779b97f4a7c15 ^ uint64(l.id)*0xff51afd7ed558ccd
+	h := uint64(base)*0x9e3779b97f4a7c15 ^ uint64(l.id())*0xff51afd7ed558ccd
 	return int64((h ^ h>>29) % uint64(min(set.segmentJitterMs, max(set.segmentMs, 1))))
 }
 
@@ -349,7 +349,7 @@ func (l *Log) flush(r *round) {
 		return
 	}
 	err := l.writeOut(r)
-	if r.items[0].Vital && l.dir.tryAgain(err) {
+	if r.items[0].Vital && l.dir().tryAgain(err) {
 		err = l.writeOut(r)
 	}
 	switch {
@@ -405,9 +405,9 @@ func (l *Log) writeFailed(doing string, err error) error {
 		return storageError(doing, err)
 	}
 	if vfs.IsNoSpace(err) && !errors.Is(err, errBroken) {
-		l.dir.exhaust(err)
+		l.dir().exhaust(err)
 	} else {
-		l.dir.fail(fmt.Errorf("%s: %w", doing, err))
+		l.dir().fail(fmt.Errorf("%s: %w", doing, err))
 	}
 	return storageError(doing, err)
 }

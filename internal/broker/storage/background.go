@@ -98,7 +98,7 @@ func (m *Manager) tickLogs(nowMs int64) int64 {
 			continue
 		}
 		if due <= nowMs {
-			l.dir.schedule(l, true)
+			l.dir().schedule(l, true)
 			due = nowMs + m.cfg.SyncInterval.Milliseconds()
 		}
 		next = min(next, due)

@@ -35,7 +35,7 @@ func (m *Manager) arrange(l *Log, t todo) {
 		m.addWork(l)
 	}
 	if t.sync {
-		l.dir.schedule(l, t.own)
+		l.dir().schedule(l, t.own)
 	}
 }
 
@@ -79,7 +79,7 @@ func (l *Log) checkpoint(all bool) error {
 	ahead := save && l.sealedAborted
 	l.mu.Unlock()
 	if ahead {
-		if err := l.dir.writeEdits(true); err != nil {
+		if err := l.dir().writeEdits(true); err != nil {
 			return err
 		}
 		l.mu.Lock()
@@ -112,9 +112,9 @@ func (l *Log) checkpoint(all bool) error {
 		}
 	}
 	l.pace.Told()
-	l.dir.manifest.Add(func(b []byte) []byte { return l.appendEdits(b, unsealed) })
+	l.dir().manifest.Add(func(b []byte) []byte { return l.appendEdits(b, unsealed) })
 	l.mu.Unlock()
-	return l.dir.writeEdits(false)
+	return l.dir().writeEdits(false)
 }
 
 // maxHeldAborted is how many aborted transactions of a sealed segment stay in
@@ -137,17 +137,17 @@ func (l *Log) unsealed() []*segment {
 func (l *Log) appendEdits(b []byte, sealed []*segment) []byte {
 	for _, s := range sealed {
 		if !s.dropped {
-			b = manifest.AppendSegment(b, l.id, s.Segment)
+			b = manifest.AppendSegment(b, l.id(), s.Segment)
 		}
 	}
 	if l.activeKnown() {
-		b = manifest.AppendSegment(b, l.id, l.active)
+		b = manifest.AppendSegment(b, l.id(), l.active)
 	}
 	if l.epochsChanged {
-		b = manifest.AppendEpochs(b, l.id, l.epochs.View())
+		b = manifest.AppendEpochs(b, l.id(), l.epochs.View())
 		l.epochsChanged = false
 	}
-	return manifest.AppendPoint(b, l.id, l.point())
+	return manifest.AppendPoint(b, l.id(), l.point())
 }
 
 // writeIndex writes a segment's index beside it and forgets it in memory. An index

@@ -27,11 +27,12 @@ func (l *Log) OnHighWatermark(offset int64) {
 	}
 }
 
-// Compactable returns the logs whose topics are compacted, for cleaner.Config.Logs.
+// Compactable returns the logs whose topics are compacted, for cleaner.Config.Logs. A log
+// that is being moved waits, as in Kafka: its copy would be made again and again.
 func (m *Manager) Compactable() []cleaner.Log {
 	var logs []cleaner.Log
 	for _, l := range m.Logs() {
-		if l.settings().compacts && l.dir.refusal(&Append{}) == nil {
+		if l.settings().compacts && l.dir().refusal(&Append{}) == nil && !m.moves.has(l) {
 			logs = append(logs, compactable{l})
 		}
 	}
@@ -115,6 +116,7 @@ func (c compactable) Open(base int64) (cleaner.Source, error) {
 // cleanedFile is a segment under construction.
 type cleanedFile struct {
 	l    *Log
+	at   *place // where the log was then
 	name string
 	file vfs.File
 	size int64
@@ -124,7 +126,7 @@ type cleanedFile struct {
 func (o *cleanedFile) Write(b []byte) error {
 	_, err := o.file.WriteAt(b, o.size)
 	if vfs.IsNoSpace(err) {
-		o.l.dir.exhaust(err)
+		o.at.dir.exhaust(err)
 	}
 	o.size += int64(len(b))
 	return err
@@ -141,12 +143,13 @@ func (o *cleanedFile) Discard() error {
 
 // Create implements cleaner.Log.
 func (c compactable) Create(base int64) (cleaner.Output, error) {
-	name := c.l.file(base, segmentfile.LogSuffix+segmentfile.CleanedSuffix)
+	at := c.l.at.Load()
+	name := path.Join(at.path, segmentfile.Name(base, segmentfile.LogSuffix+segmentfile.CleanedSuffix))
 	f, err := c.l.m.fs.Create(name)
 	if err != nil {
 		return nil, err
 	}
-	return &cleanedFile{l: c.l, name: name, file: f}, nil
+	return &cleanedFile{l: c.l, at: at, name: name, file: f}, nil
 }
 
 // Cleaned implements cleaner.Log.
@@ -169,17 +172,20 @@ func (c compactable) Replace(old []cleaner.Segment, output cleaner.Output) error
 	}
 	l := c.l
 	if err := errors.Join(out.file.Sync(), out.file.Close()); err != nil {
-		l.dir.fail(fmt.Errorf("compacting %s: %w", l, err))
+		out.at.dir.fail(fmt.Errorf("compacting %s: %w", l, err))
 		return err
 	}
 	l.holdStructural()
 	defer l.releaseStructural()
+	if l.at.Load() != out.at { // moved meanwhile
+		return cleaner.ErrChanged
+	}
 	gone, next, err := l.present(old)
 	if err != nil {
 		return err
 	}
 	base := old[0].BaseOffset
-	swap := path.Join(l.path, segmentfile.SwapName(base, next))
+	swap := path.Join(l.path(), segmentfile.SwapName(base, next))
 	sum, err := segmentfile.SummarizeFile(l.m.fs, out.name, base, next, l.settings().indexInterval)
 	if err != nil {
 		return err
@@ -189,7 +195,7 @@ func (c compactable) Replace(old []cleaner.Segment, output cleaner.Output) error
 		return err
 	}
 	if err := l.swap(seg, gone); err != nil { // recovery would complete it: memory and disk must not part ways
-		l.dir.fail(fmt.Errorf("compacting %s: %w", l, err))
+		l.dir().fail(fmt.Errorf("compacting %s: %w", l, err))
 		return err
 	}
 	l.writeIndex(seg)
@@ -214,7 +220,7 @@ func (l *Log) present(old []cleaner.Segment) ([]*segment, int64, error) {
 
 // swap puts a segment that has its .swap name in the place of others.
 func (l *Log) swap(seg *segment, gone []*segment) error {
-	if err := l.m.fs.SyncDir(l.path); err != nil {
+	if err := l.m.fs.SyncDir(l.path()); err != nil {
 		return err
 	}
 	if _, err := seg.handle.Acquire(); err != nil { // open until it has its last name
@@ -224,15 +230,15 @@ func (l *Log) swap(seg *segment, gone []*segment) error {
 	l.mu.Lock()
 	i := slices.Index(l.segs, gone[0])
 	l.segs = slices.Replace(slices.Clone(l.segs), i, i+len(gone), seg)
-	l.dir.manifest.Add(func(b []byte) []byte {
+	l.dir().manifest.Add(func(b []byte) []byte {
 		for _, s := range gone[1:] {
-			b = manifest.AppendCut(b, l.id, s.BaseOffset)
+			b = manifest.AppendCut(b, l.id(), s.BaseOffset)
 		}
-		return manifest.AppendSegment(b, l.id, seg.Segment)
+		return manifest.AppendSegment(b, l.id(), seg.Segment)
 	})
 	delay := l.set.fileDeleteDelayMs
 	l.mu.Unlock()
-	if err := l.dir.writeEdits(true); err != nil {
+	if err := l.dir().writeEdits(true); err != nil {
 		return err
 	}
 	for _, s := range gone {
@@ -245,5 +251,5 @@ func (l *Log) swap(seg *segment, gone []*segment) error {
 		return err
 	}
 	seg.handle.Renamed(final)
-	return l.m.fs.SyncDir(l.path) // the .swap must not come back after a later truncation
+	return l.m.fs.SyncDir(l.path()) // the .swap must not come back after a later truncation
 }

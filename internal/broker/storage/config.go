@@ -64,6 +64,12 @@ type Config struct {
 	ProducerIDExpiration time.Duration
 	// ProducerIDExpirationCheck is producer.id.expiration.check.interval.ms; default 10 min.
 	ProducerIDExpirationCheck time.Duration
+	// MoveThreads is how many logs are moved between directories at once
+	// (num.replica.alter.log.dirs.threads); default as many as there are directories.
+	MoveThreads int
+	// MoveBytesPerSecond is what the moves keep to together
+	// (replica.alter.log.dirs.io.max.bytes.per.second); default 0, no limit.
+	MoveBytesPerSecond float64
 	// RecoveryThreads bounds the partitions recovered at once; default GOMAXPROCS.
 	RecoveryThreads int
 }
@@ -102,6 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.RetentionInterval, 5*time.Minute)
 	orDefault(&c.ProducerIDExpiration, 24*time.Hour)
 	orDefault(&c.ProducerIDExpirationCheck, 10*time.Minute)
+	orDefault(&c.MoveThreads, len(c.Dirs))
 	return c, nil
 }
 

@@ -109,16 +109,16 @@ func (r *crashRun) Failed(error) {}
 
 const crashTopic = "t"
 
-func newCrashRun(t *testing.T, mode Durability) *crashRun {
+func newCrashRun(t *testing.T, mode Durability, change ...func(*Config, *config.Topic)) *crashRun {
 	r := &crashRun{mode: mode, seeds: 2, every: 1}
 	r.now = acked{payload: map[int64]uint32{}, sequence: map[int64]int32{}, cutTo: -1}
-	r.fixture = newFixture(t, func(cfg *Config, topic *config.Topic) {
+	r.fixture = newFixture(t, append([]func(*Config, *config.Topic){func(cfg *Config, topic *config.Topic) {
 		topic.SegmentBytes = 1500
 		topic.IndexIntervalBytes = 200
 		topic.RetentionBytes = -1
 		topic.FileDeleteDelayMs = 50
 		cfg.JournalFileBytes = 16 << 10
-	})
+	}}, change...)...)
 	r.l = r.create(crashTopic)
 	r.l.SetDurability(mode)
 	r.l.SetListener(r)
@@ -176,8 +176,11 @@ func (r *crashRun) check(fsys *vfs.Mem, killed bool) error {
 		}
 		return m.Close()
 	}
-	if err := r.checkLog(l, killed); err != nil {
-		return fmt.Errorf("%w (segments %v, start %d, end %d)", err, l.Segments(), l.LogStartOffset(), l.LogEndOffset())
+	for range 2 {
+		if err := r.checkLog(l, killed); err != nil {
+			return fmt.Errorf("%w (in %s, segments %v, start %d, end %d)", err, l.Dir(), l.Segments(), l.LogStartOffset(), l.LogEndOffset())
+		}
+		runMoves(m) // one that the crash interrupted
 	}
 	return r.checkGoesOn(m, l)
 }
@@ -381,6 +384,24 @@ func (r *crashRun) tick(ms int64) {
 	r.m.Tick()
 }
 
+// truncate takes the last records away.
+func (r *crashRun) truncate(records int64) {
+	r.t.Helper()
+	to := r.now.appended - records
+	r.now.cutTo = to - to%2
+	end, err := r.l.TruncateTo(to)
+	if err != nil || end > to {
+		r.t.Fatalf("truncate: %d %v", end, err)
+	}
+	for base := range r.now.payload {
+		if base >= end {
+			delete(r.now.payload, base)
+		}
+	}
+	r.now.appended, r.now.durable = end, min(end, r.now.durable)
+	r.now.cutTo, r.now.sequence = -1, map[int64]int32{}
+}
+
 // workload goes through everything a log does.
 func (r *crashRun) workload() {
 	r.do("first appends", func() { r.produce(3) })
@@ -404,21 +425,7 @@ func (r *crashRun) workload() {
 		r.m.EnforceRetention()
 		r.now.logStart = r.l.LogStartOffset()
 	})
-	r.do("truncation", func() {
-		to := r.now.appended - 7
-		r.now.cutTo = to - to%2
-		end, err := r.l.TruncateTo(to)
-		if err != nil || end > to {
-			r.t.Fatalf("truncate: %d %v", end, err)
-		}
-		for base := range r.now.payload {
-			if base >= end {
-				delete(r.now.payload, base)
-			}
-		}
-		r.now.appended, r.now.durable = end, min(end, r.now.durable)
-		r.now.cutTo, r.now.sequence = -1, map[int64]int32{}
-	})
+	r.do("truncation", func() { r.truncate(7) })
 	r.do("appends after the truncation", func() { r.produce(8); r.tick(1100) })
 	r.do("roll and seal", func() { r.produce(12); r.tick(1100); r.tick(11000) })
 	r.do("close", func() {
@@ -428,7 +435,8 @@ func (r *crashRun) workload() {
 	})
 }
 
-// compaction appends keyed records and compacts them, twice.
+// compaction appends keyed records and compacts them, several times. With two directories
+// the log is moved each time.
 func (r *crashRun) compaction() {
 	r.topic.CleanupPolicy = []string{"compact"}
 	r.topic.MinCleanableDirtyRatio = 0.01
@@ -463,6 +471,9 @@ func (r *crashRun) compaction() {
 	r.do("keyed appends", func() { keyed(30) })
 	for round := range 3 {
 		r.do(fmt.Sprintf("compaction %d", round), func() { r.clean() })
+		if len(r.cfg.Dirs) > 1 {
+			r.moveAway(round)
+		}
 		r.do("deletion of compacted segments", func() { r.tick(2000) })
 		r.do("more keyed appends", func() { keyed(9) })
 	}

@@ -80,14 +80,14 @@ func TestADeletedLogWritesNothingIntoItsSuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.append(l, 1)
-	before, err := f.fs.List(l.path)
+	before, err := f.fs.List(l.path())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := old.checkpoint(true); err != nil {
 		t.Fatal(err)
 	}
-	if after, err := f.fs.List(l.path); err != nil || len(after) != len(before) {
+	if after, err := f.fs.List(l.path()); err != nil || len(after) != len(before) {
 		t.Fatalf("files %v, before %v, %v", after, before, err)
 	}
 	if err := f.m.Close(); err != nil {

@@ -12,7 +12,8 @@
 // an unclean stop left), manifest (what a directory knows about itself), syncer,
 // syncqueue and journal (how its logs are synced, in which order, and what they share),
 // pace (when), datadir (whose directory it is), producerstate (idempotence and
-// transactions), cleaner (compaction), trash (what is removed later) and damage (what
+// transactions), cleaner (compaction), future (the copy of a log that is moved to another
+// directory), throttle (how fast that and the cleaner may go), trash (what is removed later) and damage (what
 // was found broken).
 //
 // # A log's life
@@ -41,6 +42,8 @@
 //	    <20 digits>.log.cleaned, .log.swap   a compaction under way
 //	    <20 digits>.quarantine-<position>    bytes cut off because of damage
 //	<log dir>/<topic>-<partition>.<id>-delete/   a deleted partition
+//	<log dir>/<topic>-<partition>.<id>-future/   the copy of one that is being moved here
+//	<log dir>/<topic>-<partition>.<id>-stray/    another copy was found that reaches further
 //
 // # Invariants
 //
@@ -52,5 +55,7 @@
 //     own sync reached.
 //   - Damage below what was synced is reported and quarantined, never cut in
 //     silence; its offsets are not used again.
+//   - A partition that is moved is whole in one of the two directories at any moment, and
+//     nothing is appended between its copy's getting its name and the old one's losing it.
 //   - No lock is held across I/O, channel operations or callbacks.
 package storage

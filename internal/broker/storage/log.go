@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/naru-stream/naru/internal/broker/storage/epochs"
 	"github.com/naru-stream/naru/internal/broker/storage/index"
@@ -30,12 +31,12 @@ type Listener interface {
 // Log is one partition on this node. All methods may be called concurrently.
 type Log struct {
 	m         *Manager
-	dir       *directory
-	id        uint32
 	topic     string
 	topicID   wire.UUID
 	partition int32
-	path      string
+	// at is where the log's files are. It changes when the log is moved, by who holds the
+	// structural token, the writer's token and mu.
+	at atomic.Pointer[place]
 
 	queue appendQueue
 	// structural is held by what changes the list of segments or seals them, over
@@ -74,6 +75,20 @@ type Log struct {
 	sealedAborted bool
 }
 
+// place is where a log's files are: in a log directory, under a path, and known to the
+// directory's manifest by an id.
+type place struct {
+	dir  *directory
+	id   uint32
+	path string
+}
+
+func (l *Log) dir() *directory { return l.at.Load().dir }
+
+func (l *Log) id() uint32 { return l.at.Load().id }
+
+func (l *Log) path() string { return l.at.Load().path }
+
 // snapshots are the saved states of the producers. Guarded by Log.mu.
 type snapshots struct {
 	newest snapshotPoint
@@ -88,11 +103,8 @@ type snapshotPoint struct {
 }
 
 func newLog(d *directory, id uint32, topic string, topicID wire.UUID, partition int32, cfg *config.Topic) *Log {
-	l := &Log{
-		m: d.m, dir: d, id: id, topic: topic, topicID: topicID, partition: partition,
-		path:       d.partitionPath(topic, partition),
-		structural: make(chan struct{}, 1),
-	}
+	l := &Log{m: d.m, topic: topic, topicID: topicID, partition: partition, structural: make(chan struct{}, 1)}
+	l.at.Store(&place{dir: d, id: id, path: d.partitionPath(topic, partition)})
 	l.segs = []*segment{l.newSegment(0)}
 	l.applyConfig(cfg)
 	return l
@@ -120,7 +132,7 @@ func (l *Log) TopicID() wire.UUID {
 func (l *Log) Partition() int32 { return l.partition }
 
 // Dir returns the log directory that holds the partition.
-func (l *Log) Dir() string { return l.dir.path }
+func (l *Log) Dir() string { return l.dir().path }
 
 // String returns <topic>-<partition>.
 func (l *Log) String() string { return segmentfile.DirName(l.topic, l.partition) }
@@ -130,7 +142,7 @@ func (l *Log) SetListener(listener Listener) {
 	l.mu.Lock()
 	l.listener = listener
 	l.mu.Unlock()
-	if err := l.dir.health.Failure(); err != nil && listener != nil {
+	if err := l.dir().health.Failure(); err != nil && listener != nil {
 		listener.Failed(err)
 	}
 }
@@ -153,7 +165,7 @@ func (l *Log) SetDurability(d Durability) {
 	behind := d == DurabilityGroup && l.durable < l.end
 	l.mu.Unlock()
 	if behind {
-		l.dir.schedule(l, true)
+		l.dir().schedule(l, true)
 	}
 }
 
@@ -231,7 +243,7 @@ func (l *Log) describe() *manifest.Partition {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := &manifest.Partition{
-		ID: l.id, Topic: l.topic, TopicID: l.topicID, Partition: l.partition,
+		ID: l.id(), Topic: l.topic, TopicID: l.topicID, Partition: l.partition,
 		Point: l.point(), Epochs: l.epochs.All(),
 	}
 	for i, s := range l.segs {

@@ -37,6 +37,7 @@ type Manager struct {
 	dirs      []*directory
 	trash     *trash.Can
 	damage    *damage.List
+	moves     moves
 
 	producerExpirationMs atomic.Int64
 
@@ -46,9 +47,10 @@ type Manager struct {
 
 	mu          sync.Mutex
 	logs        map[partitionKey]*Log
-	work        []*Log // logs with something to sync or to checkpoint
-	retentionMs int64  // when retention ran last
-	producersMs int64  // when silent producers were looked for last
+	preferred   map[partitionKey]*directory // where partitions are to be created
+	work        []*Log                      // logs with something to sync or to checkpoint
+	retentionMs int64                       // when retention ran last
+	producersMs int64                       // when silent producers were looked for last
 	closed      bool
 }
 
@@ -77,9 +79,10 @@ func Open(cfg Config) (*Manager, error) {
 		indexes: index.NewCache[*segment](cfg.MaxIndexCacheBytes),
 		trash:   trash.New(cfg.FS, cfg.Logger),
 		damage:  damage.NewList(cfg.Logger),
-		logs:    map[partitionKey]*Log{},
-		woken:   make(chan struct{}, 1),
-		stop:    make(chan struct{}),
+		logs:    map[partitionKey]*Log{}, preferred: map[partitionKey]*directory{},
+		woken: make(chan struct{}, 1),
+		stop:  make(chan struct{}),
+		moves: newMoves(cfg),
 	}
 	m.SetProducerIDExpiration(cfg.ProducerIDExpiration)
 	m.rounds.New = func() any { return &round{} }
@@ -92,6 +95,9 @@ func Open(cfg Config) (*Manager, error) {
 		if err := m.openDir(dir); err != nil {
 			return nil, errors.Join(err, m.unlock())
 		}
+	}
+	if err := m.resumeMoves(); err != nil {
+		return nil, errors.Join(err, m.unlock())
 	}
 	if !cfg.Manual {
 		m.running.Go(m.background)
@@ -200,13 +206,13 @@ func (m *Manager) Logs() []*Log {
 }
 
 func (m *Manager) logsIn(d *directory) []*Log {
-	return slices.DeleteFunc(m.Logs(), func(l *Log) bool { return l.dir != d })
+	return slices.DeleteFunc(m.Logs(), func(l *Log) bool { return l.dir() != d })
 }
 
 // Create adds a partition and returns its log; one that is there already with the
 // same topic id is returned as it is, with the new settings. With another topic
-// id the error is INCONSISTENT_TOPIC_ID. The partition goes to the directory with
-// the fewest.
+// id the error is INCONSISTENT_TOPIC_ID. The partition goes to the directory that Move
+// asked for, or to the one with the fewest.
 func (m *Manager) Create(topic string, topicID wire.UUID, partition int32, cfg config.Topic) (*Log, error) {
 	key := partitionKey{topic, partition}
 	m.mu.Lock()
@@ -227,7 +233,11 @@ func (m *Manager) Create(topic string, topicID wire.UUID, partition int32, cfg c
 		l.SetConfig(cfg)
 		return l, nil
 	}
-	d := m.emptiest()
+	d := m.preferred[key]
+	delete(m.preferred, key)
+	if d == nil || d.health.Failure() != nil {
+		d = m.emptiest()
+	}
 	if d == nil {
 		m.mu.Unlock()
 		return nil, fmt.Errorf("creating %s-%d: every log directory failed: %w", topic, partition, protocol.KafkaStorageError)
@@ -240,6 +250,12 @@ func (m *Manager) Create(topic string, topicID wire.UUID, partition int32, cfg c
 		return nil, storageError("creating "+l.String(), err)
 	}
 	return l, nil
+}
+
+func (m *Manager) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
 }
 
 // usable tells why nothing can be done. m.mu is held.
@@ -265,18 +281,17 @@ func (m *Manager) emptiest() *directory {
 	return best
 }
 
-// SetCordoned says which directories take no new partitions: those with these paths, or
-// all with "*".
+// SetCordoned says which directories take no new partitions.
 func (m *Manager) SetCordoned(dirs []string) {
 	for _, d := range m.dirs {
-		d.cordoned.Store(slices.Contains(dirs, d.path) || slices.Contains(dirs, "*"))
+		d.cordoned.Store(slices.Contains(dirs, d.path))
 	}
 }
 
 // put adds a log. m.mu is held.
 func (m *Manager) put(l *Log) {
 	m.logs[partitionKey{l.topic, l.partition}] = l
-	l.dir.partitions++
+	l.dir().partitions++
 }
 
 // take removes a log and returns it, nil if there is none.
@@ -286,7 +301,7 @@ func (m *Manager) take(key partitionKey) *Log {
 	l := m.logs[key]
 	if l != nil {
 		delete(m.logs, key)
-		l.dir.partitions--
+		l.dir().partitions--
 	}
 	return l
 }
@@ -298,10 +313,11 @@ func (m *Manager) Delete(topic string, partition int32) error {
 	if l == nil {
 		return nil
 	}
+	m.moves.giveUp(l)
 	l.holdStructural()
 	defer l.releaseStructural()
 	l.exclusive(func() { l.close(fmt.Errorf("%s was deleted: %w", l, protocol.UnknownTopicOrPartition)) })
-	gone, err := l.dir.remove(l)
+	gone, err := l.dir().remove(l)
 	l.dropAll()
 	if err != nil {
 		return storageError("deleting "+l.String(), err)
@@ -319,12 +335,18 @@ func (l *Log) close(why error) {
 	l.closed = why
 }
 
+// closedBy tells why nothing more is appended, nil if something may be.
+func (l *Log) closedBy() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
 // deleted tells that the log's files are gone or about to go; another log may have
 // their names soon.
 func (l *Log) deleted() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed != nil && !errors.Is(l.closed, ErrClosed)
+	err := l.closedBy()
+	return err != nil && !errors.Is(err, ErrClosed)
 }
 
 func (l *Log) settings() *settings {
@@ -378,6 +400,7 @@ func (m *Manager) Close() error {
 	m.closed = true
 	m.mu.Unlock()
 	close(m.stop)
+	m.moves.stop()
 	var errs []error
 	for _, l := range m.Logs() {
 		l.exclusive(func() { l.close(fmt.Errorf("appending to %s: %w: %w", l, protocol.NotLeaderOrFollower, ErrClosed)) })

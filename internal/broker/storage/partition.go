@@ -10,7 +10,7 @@ import (
 )
 
 // metaPath is the file from which a lost manifest is made anew.
-func (l *Log) metaPath() string { return path.Join(l.path, sidecar.PartitionFile) }
+func (p *place) metaPath() string { return path.Join(p.path, sidecar.PartitionFile) }
 
 // ensureDir makes the partition's directory. The writer's token is held.
 func (l *Log) ensureDir() error {
@@ -20,13 +20,13 @@ func (l *Log) ensureDir() error {
 	if onDisk {
 		return nil
 	}
-	if err := l.m.fs.MkdirAll(l.path); err != nil {
+	if err := l.m.fs.MkdirAll(l.path()); err != nil {
 		return err
 	}
 	if err := l.writeMeta(); err != nil {
 		return err
 	}
-	l.dir.madeName()
+	l.dir().madeName()
 	l.mu.Lock()
 	l.onDisk = true
 	l.namesMade++
@@ -36,7 +36,7 @@ func (l *Log) ensureDir() error {
 
 // writeMeta writes partition.meta; it is synced with the first records.
 func (l *Log) writeMeta() error {
-	return sidecar.WritePartition(l.m.fs, l.metaPath(), l.topic, l.topicID, l.partition)
+	return sidecar.WritePartition(l.m.fs, l.at.Load().metaPath(), l.topic, l.topicID, l.partition)
 }
 
 // adopt gives a log that was found without topic id the one it is created with.
@@ -76,7 +76,7 @@ func (l *Log) roll(base int64) error {
 	sealing := l.pace.Sealing()
 	l.mu.Unlock()
 	if sealing {
-		l.dir.schedule(l, true)
+		l.dir().schedule(l, true)
 	}
 	return nil
 }
@@ -89,29 +89,45 @@ func (d *directory) create(l *Log) error {
 	return d.writeEdits(false)
 }
 
-// remove takes a partition out of the directory: its name first, so that a crash
-// never shows half of it. What is behind the name goes later. The partition may come
-// back one day: the journal must not have anything of it then.
+// remove takes a partition out of the directory. It may come back one day: the journal
+// must not have anything of it then.
 func (d *directory) remove(l *Log) (string, error) {
-	if err := d.syncs.TakeBack(member{l}); err != nil {
+	if err := l.takeBack(); err != nil {
 		return "", err
 	}
-	l.mu.Lock()
-	onDisk := l.onDisk
-	l.mu.Unlock()
-	gone := ""
-	if onDisk {
-		gone = path.Join(d.path, segmentfile.DeletedDirName(l.topic, l.partition, l.TopicID()))
-		if err := d.m.fs.RemoveAll(gone); err != nil { // of an earlier time that it was here
-			return "", err
-		}
-		if err := d.m.fs.Rename(l.path, gone); err != nil {
-			return "", err
-		}
-		if err := d.m.fs.SyncDir(d.path); err != nil {
-			return "", err
-		}
+	return d.setAside(l, l.at.Load())
+}
+
+// setAside takes the directory that a partition has, or had, out of the way: its name
+// first, so that a crash never shows half of it. What is behind the new name, which is
+// returned, goes later; there is none if the partition was never written to. The manifest
+// is told.
+func (d *directory) setAside(l *Log, p *place) (gone string, err error) {
+	if gone, err = d.rename(l, p, segmentfile.DeletedDirSuffix); err != nil {
+		return "", err
 	}
-	d.manifest.Add(func(b []byte) []byte { return manifest.AppendDrop(b, l.id) })
+	d.manifest.Add(func(b []byte) []byte { return manifest.AppendDrop(b, p.id) })
 	return gone, d.writeEdits(true)
+}
+
+// rename gives a partition's directory a name under which it is not in use, durably.
+func (d *directory) rename(l *Log, p *place, suffix string) (gone string, err error) {
+	if !l.written() {
+		return "", nil
+	}
+	gone = path.Join(d.path, segmentfile.OtherDirName(l.topic, l.partition, l.TopicID(), suffix))
+	if err := d.m.fs.RemoveAll(gone); err != nil { // of an earlier time that it was here
+		return "", err
+	}
+	if err := d.m.fs.Rename(p.path, gone); err != nil {
+		return "", err
+	}
+	return gone, d.m.fs.SyncDir(d.path)
+}
+
+// written tells whether the log has files.
+func (l *Log) written() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.onDisk
 }

@@ -164,7 +164,7 @@ func (l *Log) loadSnapshot(state *producerstate.State, offset int64) bool {
 
 // loadOlderSnapshot takes the newest usable snapshot, or begins at the log's start.
 func (l *Log) loadOlderSnapshot(state *producerstate.State, start, end int64) {
-	for _, offset := range slices.Backward(sidecar.Snapshots(l.m.fs, l.path)) {
+	for _, offset := range slices.Backward(sidecar.Snapshots(l.m.fs, l.path())) {
 		if offset >= start && offset <= end && l.loadSnapshot(state, offset) {
 			return
 		}
@@ -270,11 +270,11 @@ func (l *Log) saveProducers() error {
 		return err
 	}
 	if err := l.sync(); err != nil {
-		l.dir.fail(fmt.Errorf("syncing %s: %w", l, err))
+		l.dir().fail(fmt.Errorf("syncing %s: %w", l, err))
 		return err
 	}
 	if data != nil {
-		if err := sidecar.WriteSnapshot(l.m.fs, l.path, offset, data); err != nil {
+		if err := sidecar.WriteSnapshot(l.m.fs, l.path(), offset, data); err != nil {
 			return err
 		}
 	}
@@ -292,7 +292,7 @@ func (l *Log) saveProducers() error {
 	l.snapshots.swept = true
 	l.mu.Unlock()
 	if !swept && onDisk {
-		stale = sidecar.Snapshots(l.m.fs, l.path)
+		stale = sidecar.Snapshots(l.m.fs, l.path())
 	}
 	for _, s := range stale {
 		if s == offset || s == older {
@@ -401,7 +401,17 @@ func (l *Log) TransactionGuard(producerID int64, epoch int16) (guard int64, open
 
 // AbortedTransactions returns the aborted transactions that a read_committed fetch
 // of the offsets from fetchOffset up to, not including, upperBound needs.
-func (l *Log) AbortedTransactions(fetchOffset, upperBound int64) ([]producerstate.AbortedTxn, error) {
+func (l *Log) AbortedTransactions(fetchOffset, upperBound int64) (found []producerstate.AbortedTxn, err error) {
+	for range maxReadAttempts {
+		found, err = l.abortedTransactions(fetchOffset, upperBound)
+		if !errors.Is(err, vfs.ErrDropped) {
+			break
+		}
+	}
+	return found, err
+}
+
+func (l *Log) abortedTransactions(fetchOffset, upperBound int64) ([]producerstate.AbortedTxn, error) {
 	l.mu.Lock()
 	_, i := l.find(fetchOffset)
 	segs := slices.Clone(l.segs[i:])

@@ -14,6 +14,7 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage/recovery"
 	"github.com/naru-stream/naru/internal/broker/storage/segmentfile"
 	"github.com/naru-stream/naru/internal/broker/storage/trash"
+	"github.com/naru-stream/naru/internal/kafka/protocol"
 	"github.com/naru-stream/naru/internal/kafka/wire"
 	"github.com/naru-stream/naru/internal/vfs"
 )
@@ -78,7 +79,9 @@ func (d *directory) adopt(state *manifest.State) error {
 	for _, p := range state.Partitions {
 		l := d.newFound(p.ID, p.Topic, p.TopicID, p.Partition)
 		l.restore(recovery.Closed(p))
-		d.m.addFound(l)
+		if twin := d.m.addFound(l); twin != nil {
+			return twin.conflicts(l)
+		}
 		live += int64(len(manifest.AppendPartition(nil, p)))
 	}
 	if err := d.manifest.Open(live); err != nil {
@@ -92,10 +95,63 @@ func (d *directory) newFound(id uint32, topic string, topicID wire.UUID, partiti
 	return newLog(d, id, topic, topicID, partition, &cfg)
 }
 
-func (m *Manager) addFound(l *Log) {
+// addFound adds a log, unless another directory has one of the same name: that is
+// returned.
+func (m *Manager) addFound(l *Log) (twin *Log) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if twin := m.logs[partitionKey{l.topic, l.partition}]; twin != nil {
+		return twin
+	}
 	m.put(l)
+	return nil
+}
+
+// conflicts says that two directories have a log, and cannot both be right.
+func (l *Log) conflicts(other *Log) error {
+	return &datadir.RefusedError{
+		Dir: other.dir().path, Reason: datadir.Twice,
+		What: fmt.Sprintf("has %s (topic id %s, offsets %d to %d), as %s has (topic id %s, offsets %d to %d)",
+			other, other.topicID, other.logStart, other.end, l.dir().path, l.topicID, l.logStart, l.end),
+		Help: "take the one that is not wanted out of its log directory",
+	}
+}
+
+// settleTwins decides between two logs of one partition in two directories, as a move
+// leaves them that was interrupted when its copy had just got its place. Whatever was
+// acknowledged since is in the one that reaches further; the other is kept aside unless
+// they are equal.
+func (d *directory) settleTwins(first, second *Log) error {
+	if first.topicID != second.topicID {
+		return first.conflicts(second)
+	}
+	stays, goes, suffix := first, second, segmentfile.DeletedDirSuffix
+	if second.end > first.end {
+		stays, goes = second, first
+	}
+	if first.end != second.end {
+		suffix = segmentfile.StrayDirSuffix
+	}
+	stays.logStart = max(stays.logStart, min(goes.logStart, stays.end)) // only one manifest may have known
+	gone, err := goes.dir().rename(goes, goes.at.Load(), suffix)
+	if err != nil {
+		return fmt.Errorf("taking the other copy of %s, in %s, out of the way: %w", goes, goes.dir().path, err)
+	}
+	d.m.log.Warn("a partition was in two log directories", "partition", stays.String(),
+		"stays_in", stays.dir().path, "log_end_offset", stays.end, "other", gone, "other_log_end_offset", goes.end)
+	if gone != "" && suffix == segmentfile.DeletedDirSuffix {
+		d.m.trash.Throw(trash.Item{Name: gone, Dir: true})
+	}
+	if goes == second {
+		return nil
+	}
+	d.m.take(partitionKey{goes.topic, goes.partition})
+	goes.close(fmt.Errorf("%s is in %s: %w", goes, d.path, protocol.KafkaStorageError))
+	d.m.addFound(stays)
+	d.m.addWork(stays)
+	at := goes.at.Load()
+	at.dir.manifest.Add(func(b []byte) []byte { return manifest.AppendDrop(b, at.id) })
+	return at.dir.writeEdits(true)
 }
 
 // restore sets a log up as it was found.
@@ -168,7 +224,9 @@ func (d *directory) recoverPartition(id uint32, p *recovery.Partition) error {
 		unsynced += s.Size - s.Synced
 	}
 	l.pace = pace.Recovered(unsynced, l.end-max(0, r.SnapshotOffset), len(l.segs) > 1)
-	d.m.addFound(l)
+	if twin := d.m.addFound(l); twin != nil {
+		return d.settleTwins(twin, l)
+	}
 	d.m.addWork(l) // what is not synced is synced soon
 	d.m.log.Debug("partition recovered", "partition", l.String(), "log_end_offset", l.end, "scanned_bytes", r.Scanned, "cut_bytes", r.Cut)
 	return nil

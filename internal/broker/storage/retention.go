@@ -24,7 +24,7 @@ func (m *Manager) tickRetention(nowMs int64) int64 {
 func (m *Manager) EnforceRetention() {
 	nowMs := m.nowMs()
 	for _, l := range m.Logs() {
-		if l.dir.health.Failure() != nil {
+		if l.dir().health.Failure() != nil {
 			continue
 		}
 		if err := l.enforceRetention(nowMs); err != nil {
@@ -127,16 +127,16 @@ func (l *Log) deleteBefore(offset int64) error {
 	if l.epochs.TruncateBefore(l.logStart) {
 		l.epochsChanged = true
 	}
-	l.dir.manifest.Add(func(b []byte) []byte {
+	l.dir().manifest.Add(func(b []byte) []byte {
 		for _, s := range gone {
-			b = manifest.AppendCut(b, l.id, s.BaseOffset)
+			b = manifest.AppendCut(b, l.id(), s.BaseOffset)
 		}
 		return l.appendEdits(b, nil)
 	})
 	delay, start := l.set.fileDeleteDelayMs, l.logStart
 	l.mu.Unlock()
 	l.producersStartAt(start)
-	if err := l.dir.writeEdits(true); err != nil {
+	if err := l.dir().writeEdits(true); err != nil {
 		return storageError("deleting records of "+l.String(), err)
 	}
 	for _, s := range gone {
@@ -204,10 +204,10 @@ func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 // truncate has both tokens. The manifest forgets what goes, durably, before the
 // files change: afterwards a shorter file would be damage.
 func (l *Log) truncate(offset int64) error {
-	if err := l.dir.health.Failure(); err != nil {
+	if err := l.dir().health.Failure(); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
-	if err := l.dir.syncs.TakeBack(member{l}); err != nil {
+	if err := l.takeBack(); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
 	l.mu.Lock()
@@ -226,12 +226,12 @@ func (l *Log) truncate(offset int64) error {
 		return storageError("truncating "+l.String(), err)
 	}
 	gone := l.forgetFrom(seg, at, position, next, cut)
-	if err := l.dir.writeEdits(true); err != nil {
+	if err := l.dir().writeEdits(true); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
 	if err := l.removeTail(seg, position, gone); err != nil {
 		err = fmt.Errorf("truncating %s: %w", l, err)
-		l.dir.fail(err)
+		l.dir().fail(err)
 		return storageError("truncating", err)
 	}
 	return nil
@@ -246,7 +246,7 @@ func (l *Log) removeTail(seg *segment, position int64, gone []*segment) error {
 		}
 	}
 	if len(gone) > 0 {
-		if err := l.m.fs.SyncDir(l.path); err != nil {
+		if err := l.m.fs.SyncDir(l.path()); err != nil {
 			return err
 		}
 	}
@@ -308,8 +308,8 @@ func (l *Log) forgetFrom(seg *segment, at int, position, next int64, cut segment
 	if seg.synced < seg.Size {
 		l.active = manifest.Segment{BaseOffset: -1}
 	}
-	id := l.id
-	l.dir.manifest.Add(func(b []byte) []byte {
+	id := l.id()
+	l.dir().manifest.Add(func(b []byte) []byte {
 		for _, s := range gone {
 			b = manifest.AppendCut(b, id, s.BaseOffset)
 		}
@@ -340,10 +340,10 @@ func (l *Log) shorten(seg *segment, position int64) error {
 
 // restartAt has both tokens.
 func (l *Log) restartAt(offset int64) error {
-	if err := l.dir.health.Failure(); err != nil {
+	if err := l.dir().health.Failure(); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
-	if err := l.dir.syncs.TakeBack(member{l}); err != nil {
+	if err := l.takeBack(); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
 	l.forgetProducers()
@@ -355,14 +355,14 @@ func (l *Log) restartAt(offset int64) error {
 	l.logStart, l.end, l.durable, l.cleaned = offset, offset, offset, 0
 	l.snapshots.newest = snapshotPoint{offset: offset}
 	l.epochsChanged = true
-	l.dir.manifest.Add(func(b []byte) []byte {
+	l.dir().manifest.Add(func(b []byte) []byte {
 		for _, s := range gone {
-			b = manifest.AppendCut(b, l.id, s.BaseOffset)
+			b = manifest.AppendCut(b, l.id(), s.BaseOffset)
 		}
 		return l.appendEdits(b, nil)
 	})
 	l.mu.Unlock()
-	if err := l.dir.writeEdits(true); err != nil {
+	if err := l.dir().writeEdits(true); err != nil {
 		return storageError("truncating "+l.String(), err)
 	}
 	for _, s := range gone {

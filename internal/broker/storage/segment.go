@@ -30,7 +30,7 @@ func (l *Log) newSegment(base int64) *segment {
 }
 
 func (l *Log) file(offset int64, suffix string) string {
-	return path.Join(l.path, segmentfile.Name(offset, suffix))
+	return path.Join(l.path(), segmentfile.Name(offset, suffix))
 }
 
 // atRisk returns how many bytes a power cut may take. The log's mu is held.

@@ -5,14 +5,30 @@ import (
 	"github.com/naru-stream/naru/internal/broker/storage/syncer"
 )
 
-// member is a log as the syncer sees it.
-type member struct{ l *Log }
+// member is a log as the syncer of its directory sees it.
+type member struct {
+	l *Log
+	d *directory
+}
 
 // String implements syncer.Log.
 func (m member) String() string { return m.l.String() }
 
-// Sync implements syncer.Log.
-func (m member) Sync() error { return m.l.sync() }
+// Sync implements syncer.Log. A log that has moved away was synced before.
+func (m member) Sync() error {
+	p := m.l.planSync()
+	if p.at.dir != m.d {
+		return nil
+	}
+	return m.l.syncPlanned(p)
+}
+
+// takeBack has the journal of the log's directory forget the log, whose files are synced
+// for that.
+func (l *Log) takeBack() error {
+	d := l.dir()
+	return d.syncs.TakeBack(member{l, d})
+}
 
 // Place implements syncer.Log.
 func (m member) Place() journal.Place {
@@ -43,7 +59,7 @@ type share struct {
 // Share implements syncer.Log: what of the log is not durable, at one moment. It cannot
 // go through the journal if it is too much, if the last segment's name is not durable yet
 // (and so perhaps not the segment before), or if the end that was cut off the file would
-// come back and hide what the journal has.
+// come back and hide what the journal has, or if the log has moved to another directory.
 func (m member) Share() (syncer.Share, bool) {
 	l := m.l
 	l.mu.Lock()
@@ -51,7 +67,7 @@ func (m member) Share() (syncer.Share, bool) {
 	s := l.last()
 	n := s.atRisk()
 	if n <= 0 || n > syncer.MaxShare || s.handle == nil || l.durability != DurabilityGroup || l.closed != nil ||
-		l.namesMade != l.namesSynced || s.cut || l.topicID.IsZero() {
+		l.namesMade != l.namesSynced || s.cut || l.topicID.IsZero() || l.dir() != m.d {
 		return nil, false
 	}
 	return &share{

@@ -225,7 +225,7 @@ func shareSync(f *fixture, logs []*Log) int {
 	}
 	var members []member
 	for _, l := range logs {
-		members = append(members, member{l})
+		members = append(members, member{l, l.dir()})
 	}
 	return len(logs) - len(f.m.dirs[0].syncs.SyncShared(members))
 }

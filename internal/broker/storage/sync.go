@@ -11,7 +11,7 @@ import (
 
 // schedule asks for a sync of a log: of its own files, or one that it may share with
 // other logs.
-func (d *directory) schedule(l *Log, own bool) { d.syncs.Ask(member{l}, own) }
+func (d *directory) schedule(l *Log, own bool) { d.syncs.Ask(member{l, d}, own) }
 
 // syncTarget is a segment and how much of it a sync will make durable.
 type syncTarget struct {
@@ -21,6 +21,7 @@ type syncTarget struct {
 
 // syncPlan is what one sync covers, taken at one moment.
 type syncPlan struct {
+	at         *place
 	targets    []syncTarget
 	active     manifest.Segment
 	end        int64
@@ -34,7 +35,7 @@ func (l *Log) planSync() syncPlan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := syncPlan{
-		active: l.last().Segment, end: l.end, generation: l.generation,
+		at: l.at.Load(), active: l.last().Segment, end: l.end, generation: l.generation,
 		namesMade: l.namesMade, names: l.namesMade != l.namesSynced,
 		unsynced: l.pace.Unsynced(),
 	}
@@ -51,29 +52,31 @@ func (l *Log) planSync() syncPlan {
 }
 
 // sync makes everything appended until now durable. Only one runs for a log at a
-// time: the directory's queue sees to it. A log that is deleted meanwhile has
-// nothing left to keep.
-func (l *Log) sync() error {
-	err := l.syncAll()
-	if errors.Is(err, fs.ErrNotExist) && l.deleted() {
+// time: the directory's queue sees to it.
+func (l *Log) sync() error { return l.syncPlanned(l.planSync()) }
+
+// syncPlanned carries a plan out. A log that is deleted meanwhile has nothing left to
+// keep, and one that is moved was synced before.
+func (l *Log) syncPlanned(p syncPlan) error {
+	err := l.syncAll(&p)
+	if errors.Is(err, fs.ErrNotExist) && (l.deleted() || l.at.Load() != p.at) {
 		return nil
 	}
 	return err
 }
 
-func (l *Log) syncAll() error {
-	p := l.planSync()
+func (l *Log) syncAll(p *syncPlan) error {
 	for _, t := range p.targets {
 		if err := l.syncSegment(t.seg); err != nil {
 			return err
 		}
 	}
 	if p.names {
-		if err := l.syncNames(); err != nil {
+		if err := l.syncNames(p.at); err != nil {
 			return err
 		}
 	}
-	listener, durable, advanced := l.synced(&p)
+	listener, durable, advanced := l.synced(p)
 	if advanced && listener != nil {
 		listener.Durable(durable)
 	}
@@ -92,18 +95,18 @@ func (l *Log) syncSegment(s *segment) error {
 	return f.Sync()
 }
 
-func (l *Log) syncNames() error {
-	f, err := l.m.fs.Open(l.metaPath())
+func (l *Log) syncNames(at *place) error {
+	f, err := l.m.fs.Open(at.metaPath())
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := l.m.fs.SyncDir(l.path); err != nil {
+	if err := l.m.fs.SyncDir(at.path); err != nil {
 		return err
 	}
-	return l.dir.syncNames()
+	return at.dir.syncNames()
 }
 
 // synced takes over what a sync made durable.

@@ -70,6 +70,7 @@ const (
 	OtherCluster Reason = "other-cluster"
 	OtherNode    Reason = "other-node"
 	Damaged      Reason = "damaged-identity"
+	Twice        Reason = "partition-twice"
 )
 
 // RefusedError says why a directory cannot be used, and what helps.

@@ -72,7 +72,7 @@ func (d *Directory) Partitions() (found []*Partition, deleted []string, err erro
 		delete(known, e.Name)
 	}
 	for _, p := range known { // without directory: never appended to, deleted just now, or lost
-		if !goes[segmentfile.DeletedDirName(p.Topic, p.Partition, p.TopicID)] {
+		if !goes[segmentfile.OtherDirName(p.Topic, p.Partition, p.TopicID, segmentfile.DeletedDirSuffix)] {
 			found = append(found, &Partition{Topic: p.Topic, TopicID: p.TopicID, Number: p.Partition, Known: p})
 		}
 	}

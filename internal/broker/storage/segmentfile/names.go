@@ -29,6 +29,11 @@ const (
 	QuarantineSuffix = ".quarantine-"
 	// DeletedDirSuffix ends the name of a deleted partition's directory.
 	DeletedDirSuffix = "-delete"
+	// FutureDirSuffix ends the name of the copy of a partition that is being moved here.
+	FutureDirSuffix = "-future"
+	// StrayDirSuffix ends the name of a partition's directory that another took the place
+	// of. It is kept for whoever wants to look at it.
+	StrayDirSuffix = "-stray"
 )
 
 // Name returns a file name as Kafka makes it: twenty digits and a suffix.
@@ -65,11 +70,11 @@ func ParseDir(name string) (topic string, partition int32, ok bool) {
 // maxName is how long a file name may be on the file systems in use.
 const maxName = 255
 
-// DeletedDirName names the directory of a partition that was deleted and goes later,
-// <topic>-<partition>.<topic id>-delete. A topic's name that is too long for that, as
+// OtherDirName names a directory of a partition that is not the one in use,
+// <topic>-<partition>.<topic id><suffix>. A topic's name that is too long for that, as
 // names may be that are none too long for a partition's directory, is cut.
-func DeletedDirName(topic string, partition int32, id wire.UUID) string {
-	rest := fmt.Sprintf("-%d.%s%s", partition, id, DeletedDirSuffix)
+func OtherDirName(topic string, partition int32, id wire.UUID, suffix string) string {
+	rest := fmt.Sprintf("-%d.%s%s", partition, id, suffix)
 	return topic[:min(len(topic), maxName-len(rest))] + rest
 }
 
