@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -71,7 +72,42 @@ func storageConfig(v config.Values, dirs []string, node int32, log *slog.Logger)
 		MaxOpenFiles:              maxOpenFiles(vfs.MaxDescriptors()),
 		MaxFilesInUse:             maxFilesInUse(vfs.MaxDescriptors()),
 		RecoveryThreads:           int(v.Int32("num.recovery.threads.per.data.dir")) * len(dirs),
+		MoveThreads:               max(int(v.Int32("num.replica.alter.log.dirs.threads")), 0),
+		MoveBytesPerSecond:        moveRate(v),
 	}
+}
+
+// absolute makes log directories absolute paths, as which clients see them.
+func absolute(dirs []string) ([]string, error) {
+	out := make([]string, len(dirs))
+	for i, dir := range dirs {
+		path, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, fmt.Errorf("log directory %s: %w", dir, err)
+		}
+		out[i] = path
+	}
+	return out, nil
+}
+
+// cordon has the directories of cordoned.log.dirs take no new partitions.
+func (n *Node) cordon(v config.Values) error {
+	dirs := v.List("cordoned.log.dirs")
+	if slices.Contains(dirs, "*") {
+		n.logs.SetCordoned(n.dirs)
+		return nil
+	}
+	dirs, err := absolute(dirs)
+	if err == nil {
+		n.logs.SetCordoned(dirs)
+	}
+	return err
+}
+
+// moveRate is how many bytes a second moves between log directories may take; 0 allows
+// next to none, as in Kafka.
+func moveRate(v config.Values) float64 {
+	return float64(max(v.Int64("replica.alter.log.dirs.io.max.bytes.per.second"), 1))
 }
 
 // networkLimits gives the network the settings that concern it; what is 0 there

@@ -27,7 +27,10 @@ func (n *Node) reconfigure(c *metadata.Changes) {
 	}
 	was, is := n.current(c.Old), n.current(c.New)
 	n.network.SetConnectionLimits(networkLimits(is, n.log))
-	n.logs.SetCordoned(is.List("cordoned.log.dirs"))
+	if err := n.cordon(is); err != nil {
+		n.log.Error("cordoned.log.dirs has no effect", "error", err)
+	}
+	n.logs.SetMoveRate(moveRate(is))
 	n.logs.SetProducerIDExpiration(ms(is.Int64("producer.id.expiration.ms")))
 	changed := func(name string) bool {
 		a, _, _ := was.Lookup(name)

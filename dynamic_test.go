@@ -21,17 +21,8 @@ func startWithAdmin(t *testing.T, more ...string) (*Node, *kadm.Client) {
 	for pair := range slices.Chunk(more, 2) {
 		properties[pair[0]] = pair[1]
 	}
-	node, err := Start(t.Context(), Config{Properties: properties})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { node.Close() })
-	client, err := kgo.NewClient(kgo.SeedBrokers(node.Addr()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	return node, kadm.NewClient(client)
+	node, _, admin := startAt(t, properties)
+	return node, admin
 }
 
 // Settings that a room keeps reach it when they change for the cluster or the broker,
@@ -117,7 +108,7 @@ var followed = []struct {
 var elsewhere = []string{
 	"group.consumer.assignment.interval.ms", "group.share.assignment.interval.ms", "group.streams.assignment.interval.ms",
 	"errors.deadletterqueue.auto.create.topics.enable", "errors.deadletterqueue.topic.name.prefix",
-	"transaction.partition.verification.enable", "num.recovery.threads.per.data.dir", "cordoned.log.dirs", "listeners", "listener.security.protocol.map",
+	"transaction.partition.verification.enable", "num.recovery.threads.per.data.dir", "cordoned.log.dirs", "replica.alter.log.dirs.io.max.bytes.per.second", "listeners", "listener.security.protocol.map",
 }
 
 func TestEveryDynamicSettingIsFollowed(t *testing.T) {

@@ -104,7 +104,10 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	for _, k := range values.OfStatus(config.Accepted) {
 		c.Logger.Info("a setting has no effect", "setting", k.Name, "reason", k.Why)
 	}
-	n := &Node{log: c.Logger, values: values, dirs: values.LogDirs(), failed: make(chan struct{})}
+	n := &Node{log: c.Logger, values: values, failed: make(chan struct{})}
+	if n.dirs, err = absolute(values.LogDirs()); err != nil {
+		return nil, err
+	}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -120,7 +123,9 @@ func (n *Node) start(ctx context.Context) error {
 	if n.logs, err = storage.Open(storageConfig(n.values, n.dirs, nodeID(n.values), n.log)); err != nil {
 		return err
 	}
-	n.logs.SetCordoned(n.values.List("cordoned.log.dirs"))
+	if err := n.cordon(n.values); err != nil {
+		return err
+	}
 	n.timer = purgatory.NewTimer(purgatory.SystemClock{})
 	n.publisher = publish.New()
 	if err := n.startController(); err != nil {
@@ -148,6 +153,7 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	if n.placed != nil {
 		n.placed.Start(n.lifecycle.Epoch)
+		n.logs.StartMoves(func(topic protocol.UUID) { n.placed.Changed(topic, 0) })
 	}
 	// Only now: a client that came earlier would find no broker to create topics on.
 	n.broker = server.New(server.Config{

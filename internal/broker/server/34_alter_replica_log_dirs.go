@@ -1,50 +1,44 @@
 package server
 
-import (
-	"slices"
+import "github.com/naru-stream/naru/internal/kafka/protocol"
 
-	"github.com/naru-stream/naru/internal/broker/storage"
-	"github.com/naru-stream/naru/internal/kafka/protocol"
-)
-
-// alterReplicaLogDirs answers where replicas are asked to lie (KIP-113). One that
-// lies there already stays, which is all there is with a single log directory; a
-// move to another is not supported.
+// alterReplicaLogDirs has partitions moved to other log directories of this broker
+// (KIP-113), in the background: DescribeLogDirs tells how far they are.
 func (b *Broker) alterReplicaLogDirs(_ *call, r *protocol.AlterReplicaLogDirsRequest) protocol.Message {
 	response := &protocol.AlterReplicaLogDirsResponse{}
-	dirs := b.Logs.Dirs()
+	byTopic := map[string]int{}
 	for _, dir := range r.Dirs {
-		known := slices.IndexFunc(dirs, func(d storage.DirInfo) bool { return d.Path == dir.Path })
 		for _, topic := range dir.Topics {
-			result := protocol.AlterReplicaLogDirsResponseAlterReplicaLogDirTopicResult{TopicName: topic.Name}
+			at, ok := byTopic[topic.Name]
+			if !ok {
+				at = len(response.Results)
+				byTopic[topic.Name] = at
+				response.Results = append(response.Results, protocol.AlterReplicaLogDirsResponseAlterReplicaLogDirTopicResult{TopicName: topic.Name})
+			}
 			for _, partition := range topic.Partitions {
-				code := protocol.LogDirNotFound
-				if known >= 0 {
-					code = b.moveReplica(dirs[known], topic.Name, partition)
-				}
-				result.Partitions = append(result.Partitions, protocol.AlterReplicaLogDirsResponseAlterReplicaLogDirPartitionResult{
-					PartitionIndex: partition, ErrorCode: code,
+				response.Results[at].Partitions = append(response.Results[at].Partitions, protocol.AlterReplicaLogDirsResponseAlterReplicaLogDirPartitionResult{
+					PartitionIndex: partition, ErrorCode: b.moveReplica(topic.Name, partition, dir.Path),
 				})
 			}
-			response.Results = append(response.Results, result)
 		}
 	}
 	return response
 }
 
-func (b *Broker) moveReplica(to storage.DirInfo, topic string, partition int32) protocol.ErrorCode {
-	if to.Err != nil {
-		return protocol.KafkaStorageError
+func (b *Broker) moveReplica(topic string, partition int32, dir string) protocol.ErrorCode {
+	if isMetadata(topic) {
+		return protocol.UnknownTopicOrPartition
 	}
-	log := b.Logs.Log(topic, partition)
-	switch {
-	case log != nil && !isMetadata(topic) && log.Dir() == to.Path:
+	err := b.Logs.Move(topic, partition, dir)
+	if err == nil {
 		return protocol.None
-	case log != nil && !isMetadata(topic):
-		return protocol.UnsupportedVersion
 	}
-	if t := b.image().Topic(topic); t != nil && int(partition) < t.PartitionCount() && partition >= 0 {
-		return protocol.ReplicaNotAvailable
+	code := protocol.CodeOf(err)
+	if code == protocol.ReplicaNotAvailable {
+		if t := b.image().Topic(topic); t == nil || int(partition) >= t.PartitionCount() || partition < 0 {
+			code = protocol.UnknownTopicOrPartition
+		}
 	}
-	return protocol.UnknownTopicOrPartition
+	b.Log.Warn("partition not moved", "topic", topic, "partition", partition, "to", dir, "error", err)
+	return code
 }

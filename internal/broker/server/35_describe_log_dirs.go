@@ -6,8 +6,8 @@ import (
 	"github.com/naru-stream/naru/internal/kafka/protocol"
 )
 
-// describeLogDirs tells how much room each log directory has and what each
-// partition takes of it.
+// describeLogDirs tells how much room each log directory has, what each partition takes
+// of it, and how far the copies of those are that are being moved there.
 func (b *Broker) describeLogDirs(c *call, r *protocol.DescribeLogDirsRequest) protocol.Message {
 	wanted := func(string, int32) bool { return true }
 	if r.Topics != nil {
@@ -18,6 +18,8 @@ func (b *Broker) describeLogDirs(c *call, r *protocol.DescribeLogDirsRequest) pr
 		}
 	}
 	response := &protocol.DescribeLogDirsResponse{}
+	moves := b.Logs.Moves() // before the logs: one that gets there meanwhile is not missing
+	logs := b.Logs.Logs()
 	for _, dir := range b.Logs.Dirs() {
 		var out protocol.DescribeLogDirsResponseDescribeLogDirsResult
 		out.SetDefaults()
@@ -30,19 +32,28 @@ func (b *Broker) describeLogDirs(c *call, r *protocol.DescribeLogDirsRequest) pr
 		out.IsCordoned = dir.Cordoned
 		out.TotalBytes, out.UsableBytes = dir.Usage.Total, dir.Usage.Free
 		byTopic := map[string]int{}
-		for _, log := range b.Logs.Logs() {
-			if log.Dir() != dir.Path || isMetadata(log.Topic()) || !wanted(log.Topic(), log.Partition()) {
-				continue
-			}
-			at, ok := byTopic[log.Topic()]
+		add := func(topic string, p protocol.DescribeLogDirsResponseDescribeLogDirsPartition) {
+			at, ok := byTopic[topic]
 			if !ok {
 				at = len(out.Topics)
-				byTopic[log.Topic()] = at
-				out.Topics = append(out.Topics, protocol.DescribeLogDirsResponseDescribeLogDirsTopic{Name: log.Topic()})
+				byTopic[topic] = at
+				out.Topics = append(out.Topics, protocol.DescribeLogDirsResponseDescribeLogDirsTopic{Name: topic})
 			}
-			out.Topics[at].Partitions = append(out.Topics[at].Partitions, protocol.DescribeLogDirsResponseDescribeLogDirsPartition{
-				PartitionIndex: log.Partition(), PartitionSize: log.Size(),
-			})
+			out.Topics[at].Partitions = append(out.Topics[at].Partitions, p)
+		}
+		for _, log := range logs {
+			if log.Dir() == dir.Path && !isMetadata(log.Topic()) && wanted(log.Topic(), log.Partition()) {
+				add(log.Topic(), protocol.DescribeLogDirsResponseDescribeLogDirsPartition{
+					PartitionIndex: log.Partition(), PartitionSize: log.Size(),
+				})
+			}
+		}
+		for _, move := range moves {
+			if move.Dir == dir.Path && wanted(move.Topic, move.Partition) {
+				add(move.Topic, protocol.DescribeLogDirsResponseDescribeLogDirsPartition{
+					PartitionIndex: move.Partition, PartitionSize: move.Bytes, OffsetLag: move.Lag, IsFutureKey: true,
+				})
+			}
 		}
 		response.Results = append(response.Results, out)
 	}

@@ -2,11 +2,11 @@ package config
 
 // replicaKeys: replication and leader election.
 var replicaKeys = []Key{
-	{Name: "alter.log.dirs.replication.quota.window.num", Type: Int, Default: "11", Valid: atLeast(1), Status: NotServed,
-		Why: "replicas are not moved between directories yet",
+	{Name: "alter.log.dirs.replication.quota.window.num", Type: Int, Default: "11", Valid: atLeast(1), Status: Accepted,
+		Why: "the rate holds for every moment, not for samples",
 		Doc: "Number of samples kept to hold moves between directories to their rate."},
-	{Name: "alter.log.dirs.replication.quota.window.size.seconds", Type: Int, Default: "1", Valid: atLeast(1), Status: NotServed,
-		Why: "replicas are not moved between directories yet",
+	{Name: "alter.log.dirs.replication.quota.window.size.seconds", Type: Int, Default: "1", Valid: atLeast(1), Status: Accepted,
+		Why: "the rate holds for every moment, not for samples",
 		Doc: "Seconds of each sample that holds moves between directories to their rate."},
 	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true", Status: NotServed,
 		Why: "a single node leads everything",
@@ -18,9 +18,8 @@ var replicaKeys = []Key{
 		Doc: "Seconds between looks for leadership to move back."},
 	{Name: "min.insync.replicas", Type: Int, Default: "1", Mode: ClusterWide, Valid: atLeast(1),
 		Doc: "For topics without a value of their own: how many in-sync replicas must exist for a produce request with acks=all to be accepted."},
-	{Name: "num.replica.alter.log.dirs.threads", Type: Int, Unset: true, Status: Accepted,
-		Why: "goroutines are started as work arises",
-		Doc: "Threads that move replicas between directories; unset, one a directory."},
+	{Name: "num.replica.alter.log.dirs.threads", Type: Int, Unset: true,
+		Doc: "How many replicas are moved between directories at once; unset, as many as there are directories."},
 	{Name: "num.replica.fetchers", Type: Int, Default: "1", Mode: ClusterWide, Valid: atLeast(1), Status: NotServed,
 		Why: "a single node replicates nothing",
 		Doc: "Fetchers a broker runs for each broker it follows."},
