@@ -51,6 +51,7 @@ final class Replica {
             case "logStartOffset" -> offset(OffsetSpec.earliest());
             case "logEndOffset", "highWatermark" -> offset(OffsetSpec.latest());
             case "dir" -> directory();
+            case "numberOfSegments" -> directory().list((where, name) -> name.endsWith(".log")).length;
             case "config" -> config();
             case "producerStateManager" ->
                 Node.fake(ProducerStateManager.class, c -> c.getMethod().getName().equals("activeProducers") ? producers() : Node.deeper(c));
@@ -64,7 +65,8 @@ final class Replica {
 
     private File directory() throws InterruptedException, ExecutionException {
         for (var dir : client.describeLogDirs(List.of(broker)).allDescriptions().get().get(broker).entrySet()) {
-            if (dir.getValue().replicaInfos().containsKey(partition)) {
+            var info = dir.getValue().replicaInfos().get(partition);
+            if (info != null && !info.isFuture()) {
                 return new File(dir.getKey(), partition.toString());
             }
         }
