@@ -170,6 +170,17 @@ func TestAMovedLogLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// aboutToMove makes a log of several segments that is to go from a to b.
+func aboutToMove(t *testing.T) (*fixture, *Log) {
+	f := newFixture(t, twoDirs)
+	l := f.create("t")
+	for range 40 {
+		f.append(l, 1)
+	}
+	f.move("t", "b")
+	return f, l
+}
+
 // moveWith carries the moves out and uses the log before one of their changes to the file
 // system, false if there are fewer.
 func (f *fixture) moveWith(l *Log, step int, use func()) (used bool) {
@@ -232,25 +243,20 @@ func TestALogIsUsedWhileItIsMoved(t *testing.T) {
 	}
 	for name, use := range uses {
 		for step := 0; ; step++ {
-			f := newFixture(t, twoDirs)
-			l := f.create("t")
-			for range 40 {
-				f.append(l, 1)
-			}
-			f.move("t", "b")
+			f, l := aboutToMove(t)
 			if !f.moveWith(l, step, func() { use(f, l) }) {
 				break
 			}
-			want := fmt.Sprint(l.Offsets())
+			start, _, end := l.Offsets()
 			checkContiguous(t, l)
 			if l.Dir() != "b" {
 				t.Fatalf("%s at step %d: it is still in %s", name, step, l.Dir())
 			}
 			f.open(f.fs.CrashClone(vfs.Killed()))
 			l = f.log("t")
-			start, _, end := l.Offsets()
-			if got := fmt.Sprint(start, end, end); l.Dir() != "b" || !strings.HasPrefix(want, fmt.Sprint(start)) || !strings.HasSuffix(want, fmt.Sprint(end)) {
-				t.Fatalf("%s at step %d: after a crash it is in %s with %s, before %s", name, step, l.Dir(), got, want)
+			if l.Dir() != "b" || l.LogStartOffset() != start || l.LogEndOffset() != end {
+				t.Fatalf("%s at step %d: after a crash it is in %s, from %d to %d, before from %d to %d",
+					name, step, l.Dir(), l.LogStartOffset(), l.LogEndOffset(), start, end)
 			}
 			checkContiguous(t, l)
 		}
@@ -259,12 +265,7 @@ func TestALogIsUsedWhileItIsMoved(t *testing.T) {
 
 func TestAMoveEndsWhereItIsAskedToLast(t *testing.T) {
 	for step := -1; ; step++ {
-		f := newFixture(t, twoDirs)
-		l := f.create("t")
-		for range 40 {
-			f.append(l, 1)
-		}
-		f.move("t", "b")
+		f, l := aboutToMove(t)
 		if step < 0 {
 			f.move("t", "a") // before it has begun
 			runMoves(f.m)
@@ -284,17 +285,12 @@ func TestAMoveEndsWhereItIsAskedToLast(t *testing.T) {
 
 func TestADeletedLogIsNotMoved(t *testing.T) {
 	for step := -1; ; step++ {
-		f := newFixture(t, twoDirs)
-		l := f.create("t")
-		for range 40 {
-			f.append(l, 1)
-		}
+		f, l := aboutToMove(t)
 		remove := func() {
 			if err := f.m.Delete("t", 0); err != nil {
 				t.Error(err)
 			}
 		}
-		f.move("t", "b")
 		if step < 0 {
 			remove()
 			runMoves(f.m)
@@ -314,12 +310,7 @@ func TestADeletedLogIsNotMoved(t *testing.T) {
 func TestAMoveThatFailsHarmsNothing(t *testing.T) {
 	for _, cause := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		for step := 1; ; step++ {
-			f := newFixture(t, twoDirs)
-			l := f.create("t")
-			for range 20 {
-				f.append(l, 2)
-			}
-			f.move("t", "b")
+			f, l := aboutToMove(t)
 			seen := 0
 			f.fs.SetHook(func(op vfs.Op) error {
 				// A full disk does not fail what has its space.
