@@ -107,11 +107,7 @@ func (m *Manager) Move(topic string, partition int32, dir string) error {
 				return storageError("moving a partition while "+d.path+" is offline", err)
 			}
 		}
-		err := m.fs.MkdirAll(to.futurePath(l))
-		if err == nil {
-			err = m.fs.SyncDir(to.path)
-		}
-		if err != nil {
+		if err := m.fs.MkdirAll(to.futurePath(l)); err != nil {
 			return storageError("beginning to move "+l.String(), err)
 		}
 	}
