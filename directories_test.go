@@ -124,7 +124,7 @@ func TestAPartitionIsMovedToAnotherDirectory(t *testing.T) {
 		return sizes, future
 	}
 	produce()
-	setRate("200000") // three seconds for each record
+	setRate("1") // a week for each record
 	from := slices.Index(dirs, node.logs.Log("t", 0).Dir())
 	to := 1 - from
 	move := kadm.AlterReplicaLogDirsReq{}

@@ -18,18 +18,27 @@ import (
 type Throttle struct {
 	mu             sync.Mutex
 	bytesPerSecond float64
-	free           time.Time // when the bytes spent so far are paid for
+	free           time.Time     // when the bytes spent so far are paid for
+	changed        chan struct{} // closed when the rate changes
 }
 
 // New returns a throttle of so many bytes a second; 0 or less, and what no disk reaches,
 // is no limit.
-func New(bytesPerSecond float64) *Throttle { return &Throttle{bytesPerSecond: bytesPerSecond} }
+func New(bytesPerSecond float64) *Throttle {
+	return &Throttle{bytesPerSecond: bytesPerSecond, changed: make(chan struct{})}
+}
 
-// Set changes the rate from the next Spend on.
+// Set changes the rate. Those who wait go on, for at the rate there was they might wait for
+// days.
 func (t *Throttle) Set(bytesPerSecond float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.bytesPerSecond = bytesPerSecond
+	if t.bytesPerSecond == bytesPerSecond {
+		return
+	}
+	t.bytesPerSecond, t.free = bytesPerSecond, time.Time{}
+	close(t.changed)
+	t.changed = make(chan struct{})
 }
 
 // burst is for how long bytes may be spent ahead: pauses shorter than that are not
@@ -53,7 +62,7 @@ func (t *Throttle) Spend(ctx context.Context, bytes int) error {
 		t.free = now
 	}
 	t.free = t.free.Add(cost)
-	wait := t.free.Sub(now)
+	wait, changed := t.free.Sub(now), t.changed
 	t.mu.Unlock()
 	if wait < burst {
 		return nil
@@ -62,6 +71,8 @@ func (t *Throttle) Spend(ctx context.Context, bytes int) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-changed:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -43,3 +43,27 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoeverWaitsGoesOnWhenTheRateChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttle := New(1)
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := throttle.Spend(t.Context(), 1_000_000); err != nil { // eleven days
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Minute)
+		throttle.Set(1) // no change
+		time.Sleep(time.Minute)
+		throttle.Set(1000)
+		wg.Wait()
+		if err := throttle.Spend(t.Context(), 1000); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != 2*time.Minute+time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
