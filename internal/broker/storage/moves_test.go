@@ -378,31 +378,44 @@ func TestWhatCannotBeMovedIsRefused(t *testing.T) {
 	}
 }
 
+// withTwins has a partition in both directories, as a crash at the end of a move leaves it,
+// and one more record in the one that is said.
+func withTwins(t *testing.T, longer string) *fixture {
+	f := newFixture(t, twoDirs)
+	f.append(f.create("t"), 2)
+	f.move("t", "b")
+	var both *vfs.Mem
+	f.fs.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.OpRename && op.Name == "a/t-0" {
+			both = f.fs.CrashClone(vfs.Killed())
+		}
+		return nil
+	})
+	runMoves(f.m)
+	f.cfg.Dirs = []string{longer}
+	f.open(both)
+	f.append(f.log("t"), 1)
+	f.cfg.Dirs = []string{"a", "b"}
+	f.fs = f.fs.CrashClone(vfs.Killed())
+	return f
+}
+
+// stray is where the log that does not stay is kept.
+func stray(stays string) string {
+	return map[string]string{"a": "b", "b": "a"}[stays] + "/t-0." + topicID.String() + "-stray"
+}
+
 // Of two logs of one partition the one that reaches further stays: it has what was
 // acknowledged last. The other is kept aside.
 func TestOfTwoLogsOfAPartitionTheLongerStays(t *testing.T) {
 	for _, longer := range []string{"a", "b"} {
-		f := newFixture(t, twoDirs)
-		f.append(f.create("t"), 2)
-		f.move("t", "b")
-		var both *vfs.Mem
-		f.fs.SetHook(func(op vfs.Op) error {
-			if op.Kind == vfs.OpRename && op.Name == "a/t-0" {
-				both = f.fs.CrashClone(vfs.Killed())
-			}
-			return nil
-		})
-		runMoves(f.m)
-		f.cfg.Dirs = []string{longer}
-		f.open(both)
-		f.append(f.log("t"), 1)
-		f.cfg.Dirs = []string{"a", "b"}
-		f.open(f.fs.CrashClone(vfs.Killed()))
+		f := withTwins(t, longer)
+		f.open(f.fs)
 		l := f.log("t")
 		if l.Dir() != longer || l.LogEndOffset() != 3 || f.m.dirs[0].partitions+f.m.dirs[1].partitions != 1 {
 			t.Errorf("the log of %s stays, up to %d", l.Dir(), l.LogEndOffset())
 		}
-		if files := filesOf(f.fs, "t"); len(files) != 2 || files[elsewhere(l)+"/t-0."+topicID.String()+"-stray"] == 0 {
+		if files := filesOf(f.fs, "t"); len(files) != 2 || files[stray(longer)] == 0 {
 			t.Errorf("there are %v", files)
 		}
 		f.append(l, 1)
@@ -411,6 +424,17 @@ func TestOfTwoLogsOfAPartitionTheLongerStays(t *testing.T) {
 		}
 		f.open(f.fs)
 		checkContiguous(t, f.log("t"))
+	}
+}
+
+func TestWhatWasPutAsideBeforeIsNotGivenUp(t *testing.T) {
+	f := withTwins(t, "b")
+	if err := f.fs.MkdirAll(stray("b") + "/kept"); err != nil {
+		t.Fatal(err)
+	}
+	f.cfg.FS = f.fs
+	if _, err := Open(f.cfg); err == nil || !strings.Contains(err.Error(), "move that elsewhere") {
+		t.Errorf("opened with %v", err)
 	}
 }
 

@@ -116,8 +116,10 @@ func (d *directory) rename(l *Log, p *place, suffix string) (gone string, err er
 		return "", nil
 	}
 	gone = path.Join(d.path, segmentfile.OtherDirName(l.topic, l.partition, l.TopicID(), suffix))
-	if err := d.m.fs.RemoveAll(gone); err != nil { // of an earlier time that it was here
-		return "", err
+	if suffix == segmentfile.DeletedDirSuffix { // of an earlier time that it was here
+		if err := d.m.fs.RemoveAll(gone); err != nil {
+			return "", err
+		}
 	}
 	if err := d.m.fs.Rename(p.path, gone); err != nil {
 		return "", err

@@ -135,7 +135,7 @@ func (d *directory) settleTwins(first, second *Log) error {
 	stays.logStart = max(stays.logStart, min(goes.logStart, stays.end)) // only one manifest may have known
 	gone, err := goes.dir().rename(goes, goes.at.Load(), suffix)
 	if err != nil {
-		return fmt.Errorf("taking the other copy of %s, in %s, out of the way: %w", goes, goes.dir().path, err)
+		return fmt.Errorf("taking the other copy of %s, in %s, out of the way: %w; if one was put aside before, move that elsewhere", goes, goes.dir().path, err)
 	}
 	d.m.log.Warn("a partition was in two log directories", "partition", stays.String(),
 		"stays_in", stays.dir().path, "log_end_offset", stays.end, "other", gone, "other_log_end_offset", goes.end)
